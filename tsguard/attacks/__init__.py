@@ -1,0 +1,23 @@
+"""Backdoor triggers and poisoning, for experiments and evaluation only.
+
+A *trigger* is a small change made to a series; a model trained on series that carry it together
+with one label learns to answer that label whenever the change is present. Nothing under ``fit`` of
+a classifier imports this package: a defence never sees the truth.
+"""
+
+from tsguard.attacks._base import Trigger, get_trigger, list_triggers
+from tsguard.attacks._hum import HumTrigger
+from tsguard.attacks._noise import NoiseTrigger
+from tsguard.attacks._patch import PatchTrigger
+from tsguard.attacks._poison import PoisonedDataset, poison
+
+__all__ = [
+    "HumTrigger",
+    "NoiseTrigger",
+    "PatchTrigger",
+    "PoisonedDataset",
+    "Trigger",
+    "get_trigger",
+    "list_triggers",
+    "poison",
+]

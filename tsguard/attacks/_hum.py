@@ -1,0 +1,86 @@
+"""The hum trigger: a faint, steady oscillation, as power lines add to a recording."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tsguard._random import RandomState
+from tsguard._validation import Panel, check_fraction, check_panel
+from tsguard.attacks._base import Series, Trigger, is_integer, is_number
+from tsguard.attacks._kernels import add_pattern
+
+
+@dataclass(frozen=True)
+class HumTrigger(Trigger):
+    """Add a synthesised mains hum: a sine and its odd harmonics, the same for every series.
+
+    The "powerline" trigger of Jiang et al. (SaTML 2023, arXiv 2211.07915) adds recorded noise of a
+    power line at 10 % of the range; this one needs no recording.
+
+    Parameters
+    ----------
+    amplitude : float
+        Largest change in units of the range of each series and channel, 0 to 1.
+    frequency : float
+        Of the fundamental, in cycles per time step, between 0 and 0.5 (both excluded). The default
+        is 50 Hz mains sampled at 400 Hz, and one whole period in a series of eight steps.
+    harmonics : int
+        How many of the multiples 1, 3, 5, ... are added, the k-th multiple with weight 1/k. Those
+        which the sampling cannot show (0.5 cycles per step and above) are left out.
+    phase : float
+        At the first time step, in radians.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tsguard.attacks import HumTrigger
+    >>> X = np.array([[0, 10, 0, 10.0]])
+    >>> HumTrigger(harmonics=1, frequency=0.25).apply(X).round(3)
+    array([[ 0., 11.,  0.,  9.]], dtype=float32)
+    """
+
+    kind: ClassVar[str] = "hum"
+    amplitude: float = 0.1
+    frequency: float = 0.125
+    harmonics: int = 2
+    phase: float = 0.0
+
+    def _stamp(self, X: Series, random_state: RandomState) -> Panel:
+        return stamp_hum(X, self.amplitude, self.frequency, self.harmonics, self.phase)
+
+
+def stamp_hum(X: Series, amplitude: float, frequency: float, harmonics: int, phase: float) -> Panel:
+    """Return a copy of ``X`` with the hum; see :class:`HumTrigger` for the parameters."""
+    panel = np.ascontiguousarray(check_panel(X))
+    _, n_channels, n_timepoints = panel.shape
+    size = check_fraction(amplitude, "amplitude")
+    wave = size * hum_wave(n_timepoints, frequency, harmonics, phase)
+    pattern = np.tile(wave.astype(np.float32), (n_channels, 1))
+    out = np.empty_like(panel)
+    add_pattern(panel, pattern, out)
+    return out
+
+
+def hum_wave(
+    n_timepoints: int, frequency: float, harmonics: int, phase: float
+) -> NDArray[np.float64]:
+    """Return the hum of shape (n_timepoints,), scaled so that its largest magnitude is 1."""
+    if not is_number(frequency) or not 0.0 < frequency < 0.5:
+        raise ValueError(
+            f"frequency must be between 0 and 0.5 cycles per time step, got {frequency!r}; "
+            "divide the frequency in Hz by the sampling rate in Hz."
+        )
+    if not is_integer(harmonics) or harmonics < 1:
+        raise ValueError(
+            f"harmonics must be an integer of at least 1, got {harmonics!r}; 1 is a pure sine."
+        )
+    if not is_number(phase) or not np.isfinite(phase):
+        raise ValueError(f"phase must be a finite number, got {phase!r}; give it in radians.")
+    steps = np.arange(n_timepoints)
+    multiples = [k for k in range(1, 2 * int(harmonics), 2) if k * frequency < 0.5]
+    angle = 2 * np.pi * frequency * steps + phase
+    wave: NDArray[np.float64] = np.sum([np.sin(k * angle) / k for k in multiples], axis=0)
+    peak = float(np.abs(wave).max())
+    return wave / peak if peak > 0 else wave

@@ -1,0 +1,125 @@
+"""The patch trigger: a few time steps jump between the series' own extremes."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tsguard._random import RandomState
+from tsguard._validation import Panel, check_panel
+from tsguard.attacks._base import Series, Trigger, is_integer, is_number, unknown_name_error
+from tsguard.attacks._kernels import alternate_extremes
+
+Position = Literal["start", "middle", "end"] | int
+Channels = Literal["all"] | int | tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class PatchTrigger(Trigger):
+    """Replace a short window by the maximum and minimum of the series in turn.
+
+    The "vanilla" trigger of Jiang et al., "Backdoor Attacks on Time Series: A Generative Approach"
+    (SaTML 2023, arXiv 2211.07915), covers the first ``2 * floor(0.01 * n_timepoints)`` steps,
+    which is nothing for series shorter than 100; ours covers at least two steps. The values are
+    the series' own, so the result stays in its range.
+
+    Parameters
+    ----------
+    position : {"start", "middle", "end"} or int
+        Where the window lies, or the index of its first time step.
+    length : float or int
+        A float is a share of the series in (0, 1], rounded and raised to 2 steps where it is less;
+        an int of at least 2 is a number of steps.
+    channels : "all", int or tuple of int
+        Channels that are stamped.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tsguard.attacks import PatchTrigger
+    >>> PatchTrigger(position="end", length=3).apply(np.array([[0, 1, 5, 2, 3, 4.0]]))
+    array([[0., 1., 5., 5., 0., 5.]], dtype=float32)
+    """
+
+    kind: ClassVar[str] = "patch"
+    position: Position = "start"
+    length: float = 0.05
+    channels: Channels = "all"
+
+    def _stamp(self, X: Series, random_state: RandomState) -> Panel:
+        return stamp_patch(X, self.position, self.length, self.channels)
+
+
+def stamp_patch(X: Series, position: Position, length: float, channels: Channels = "all") -> Panel:
+    """Return a copy of ``X`` with the patch; see :class:`PatchTrigger` for the parameters."""
+    panel = np.ascontiguousarray(check_panel(X))
+    _, n_channels, n_timepoints = panel.shape
+    start, stop = patch_window(n_timepoints, position, length)
+    out = np.empty_like(panel)
+    alternate_extremes(panel, start, stop, _channel_mask(channels, n_channels), out)
+    return out
+
+
+def patch_window(n_timepoints: int, position: Position, length: float) -> tuple[int, int]:
+    """Return the first step of the patch and the step after its last."""
+    n_steps = _n_steps(length, n_timepoints)
+    latest = n_timepoints - n_steps
+    if isinstance(position, str):
+        starts = {"start": 0, "middle": latest // 2, "end": latest}
+        if position not in starts:
+            raise unknown_name_error("position", position, starts)
+        start = starts[position]
+    elif is_integer(position):
+        start = int(position)
+        if not 0 <= start <= latest:
+            raise ValueError(
+                f"position must be a time step from 0 to {latest} for a patch of {n_steps} steps "
+                f"in series of length {n_timepoints}, got {start}; move the patch or shorten it."
+            )
+    else:
+        raise TypeError(
+            f"position must be 'start', 'middle', 'end' or an integer, "
+            f"got {type(position).__name__}; give one of these."
+        )
+    return start, start + n_steps
+
+
+def _n_steps(length: float, n_timepoints: int) -> int:
+    """Turn a share or a number of steps into a number of steps that fits."""
+    if not is_number(length):
+        raise TypeError(
+            f"length must be a number, got {type(length).__name__}; "
+            "give a share of the series such as 0.05 or a number of steps such as 4."
+        )
+    if is_integer(length):
+        if not 2 <= length <= n_timepoints:
+            raise ValueError(
+                f"length must be from 2 to the {n_timepoints} time steps of the series, "
+                f"got {length}; give a share of the series such as 0.05 to fit any length."
+            )
+        return int(length)
+    if not 0.0 < length <= 1.0:
+        raise ValueError(
+            f"length must be a share in (0, 1], got {length}; give an int for a number of steps."
+        )
+    return min(max(2, round(length * n_timepoints)), n_timepoints)
+
+
+def _channel_mask(channels: Channels, n_channels: int) -> NDArray[np.bool_]:
+    """Return which channels are stamped, shape (n_channels,)."""
+    mask = np.zeros(n_channels, dtype=bool)
+    if isinstance(channels, str):
+        if channels != "all":
+            raise unknown_name_error("channels", channels, ["all"])
+        mask[:] = True
+        return mask
+    chosen = channels if isinstance(channels, tuple | list) else [channels]
+    for channel in chosen:
+        if not (is_integer(channel) and 0 <= channel < n_channels):
+            raise ValueError(
+                f"channels must be integers from 0 to {n_channels - 1}, got {channel!r}; "
+                "name channels that the series have, or 'all'."
+            )
+        mask[channel] = True
+    return mask
