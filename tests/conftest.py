@@ -1,0 +1,21 @@
+"""Shared fixtures: small problems that train in a second."""
+
+import os
+
+import numpy as np
+import pytest
+import torch
+
+# Tiny networks gain nothing from threads and suffer from every other process on the machine.
+torch.set_num_threads(1)
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture(scope="session")
+def waves():
+    """Three classes of noisy sine waves: X (60, 2, 24) float32 and string labels."""
+    rng = np.random.default_rng(0)
+    codes = np.arange(60) % 3
+    time = np.linspace(0, 2 * np.pi, 24)
+    X = np.sin(time * (codes + 1)[:, None, None]) + rng.normal(0, 0.2, (60, 2, 24))
+    return X.astype(np.float32), np.array(["slow", "medium", "fast"])[codes]
