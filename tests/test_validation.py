@@ -14,9 +14,9 @@ from sklearn.exceptions import DataConversionWarning
 from sklearn.utils import estimator_checks
 from sklearn.utils.validation import check_is_fitted
 
+from tsguard._labels import check_labels
 from tsguard._validation import (
     check_fraction,
-    check_labels,
     check_panel,
     check_shape_matches,
     to_panel,

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tsguard._dataset_files import is_regression, read_part
 from tsguard._exceptions import DatasetNotFoundError
-from tsguard._validation import Panel, check_labels, to_panel
+from tsguard._validation import Panel
 
 # In order of preference where a folder holds one set in several formats.
 _PAIR_SUFFIXES = (".ts", ".tsv", ".txt", ".arff")
@@ -234,7 +235,7 @@ def _scan(folder: Path) -> dict[str, _Files]:
             files = _files_in(entry) if entry.is_dir() else None
             if files is not None:
                 found[_set_name(files)] = files
-    return {name: files for name, files in found.items() if not _is_regression(files[0])}
+    return {name: files for name, files in found.items() if not is_regression(files[0])}
 
 
 def _pairs(folder: Path, suffixes: tuple[str, ...] = _PAIR_SUFFIXES) -> dict[str, _Files]:
@@ -281,92 +282,11 @@ def _files_at(path: Path) -> _Files | None:
     return files
 
 
-# -- reading files -----------------------------------------------------------------------------
-
-
 def _read(files: _Files) -> Dataset:
-    X_train, y_train = _read_part(files[0], "train")
-    X_test, y_test = _read_part(files[-1], "test", X_train.shape[1:])
+    X_train, y_train = read_part(files[0], "train")
+    X_test, y_test = read_part(files[-1], "test", X_train.shape[1:])
     classes = np.unique(np.concatenate([y_train, y_test]))
     return Dataset(X_train, y_train, X_test, y_test, classes, _set_name(files))
-
-
-def _read_part(
-    file: Path, part: str, like: tuple[int, ...] | None = None
-) -> tuple[Panel, NDArray[Any]]:
-    """Read one half of a data set; `like` is (n_channels, n_timepoints) of the training half."""
-    try:
-        X, y = _read_npz(file, part) if file.suffix == ".npz" else _read_text(file)
-        panel = to_panel(X, n_timepoints=like[1] if like else None)
-        labels = check_labels(y, len(panel), allow_one_class=part == "test")
-        if like and panel.shape[1] != like[0]:
-            raise ValueError(f"{panel.shape[1]} channel(s) where the training set has {like[0]}")
-        return panel, labels
-    except Exception as error:  # whatever a parser trips over, the user's news is the same
-        reason = " ".join(str(error).split()).rstrip(".")
-        raise ValueError(
-            f"{file} must be the {part} half of a classification data set, got a file that cannot "
-            f"be read ({type(error).__name__}: {reason}); repair it or fetch it again."
-        ) from error
-
-
-def _read_npz(file: Path, part: str) -> tuple[NDArray[Any], NDArray[Any]]:
-    with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
-        X, y = arrays[f"X_{part}"], arrays[f"y_{part}"]
-        if "classes" not in arrays:
-            return X, y
-        classes = arrays["classes"]
-    if y.dtype.kind not in "iu" or y.min() < 0 or y.max() >= len(classes):
-        raise ValueError(
-            f"y_{part} must hold codes 0 to {len(classes) - 1}, for `classes` is given"
-        )
-    return X, classes[y]
-
-
-def _read_text(file: Path) -> tuple[Any, NDArray[Any]]:
-    from aeon.datasets import load_from_arff_file, load_from_ts_file, load_from_tsv_file
-
-    suffix = file.suffix.lower()
-    if suffix == ".arff":
-        X, y = load_from_arff_file(str(file))
-        return X, y
-    if suffix == ".ts":
-        header = _ts_header(file)
-        if _is_true(header, "@timestamps"):  # aeon drops the sign of the values in such files
-            raise ValueError("it has timestamps; write the values alone")
-        X, y = load_from_ts_file(str(file))
-        # aeon reads in lower case; the header knows the archive's spelling.
-        spelling = {label.lower(): label for label in header.get("@classlabel", [])[1:]}
-        return X, np.array([spelling.get(label, label) for label in y])
-    if suffix == ".tsv":
-        X, y = load_from_tsv_file(str(file))
-    else:  # the UCR archive's .txt: the same table, separated by spaces
-        table = np.loadtxt(file, ndmin=2)
-        X, y = table[:, 1:], table[:, 0]
-    codes = y.astype(np.int64)
-    return X, codes if np.array_equal(codes, y) else y
-
-
-def _ts_header(file: Path) -> dict[str, list[str]]:
-    """Return the tags of a .ts file in lower case, each with its words."""
-    header: dict[str, list[str]] = {}
-    with file.open(encoding="utf-8", errors="replace") as lines:
-        for line in lines:
-            words = line.split()
-            if not words:
-                continue
-            if words[0][0] not in "@#" or words[0].lower() == "@data":
-                break
-            header[words[0].lower()] = words[1:]
-    return header
-
-
-def _is_true(header: dict[str, list[str]], tag: str) -> bool:
-    return [word.lower() for word in header.get(tag, [])[:1]] == ["true"]
-
-
-def _is_regression(file: Path) -> bool:
-    return file.suffix.lower() == ".ts" and _is_true(_ts_header(file), "@targetlabel")
 
 
 # -- download ----------------------------------------------------------------------------------

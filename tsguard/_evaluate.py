@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import roc_auc_score
 
+from tsguard._labels import check_labels
 from tsguard._random import RandomState
-from tsguard._validation import check_labels, check_panel
+from tsguard._validation import check_panel
 from tsguard.attacks._base import Series, Trigger, resolve_trigger
 from tsguard.attacks._poison import (
     Labels,

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tsguard._labels import check_labels
 from tsguard._random import RandomState, numpy_stream, resolve_seed
-from tsguard._validation import Panel, check_fraction, check_labels, check_panel
+from tsguard._validation import Panel, check_fraction, check_panel
 from tsguard.attacks._base import Series, Trigger, resolve_trigger, unknown_name_error
 
 Labels = NDArray[Any]
