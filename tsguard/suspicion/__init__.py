@@ -1,0 +1,27 @@
+"""Which training samples are suspect: pure functions on arrays, testable without torch."""
+
+from tsguard.suspicion._candidates import Candidate
+from tsguard.suspicion._evidence import Evidence, decide, find_evidence
+from tsguard.suspicion._loss_drop import (
+    loss_drop_suspicion,
+    loss_drop_verdict,
+    split_rate,
+    top_share,
+)
+from tsguard.suspicion._verdict import UNKNOWN, Verdict
+from tsguard.suspicion._views import Views, series_views
+
+__all__ = [
+    "UNKNOWN",
+    "Candidate",
+    "Evidence",
+    "Verdict",
+    "Views",
+    "decide",
+    "find_evidence",
+    "loss_drop_suspicion",
+    "loss_drop_verdict",
+    "series_views",
+    "split_rate",
+    "top_share",
+]

@@ -1,0 +1,174 @@
+"""Candidate backdoors: the most suspicious group of each class, and how suspicious it is."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tsguard.suspicion._signature import MIN_MEMBERS, Signature, find_groups, member_quantile
+from tsguard.suspicion._votes import Codes, Floats, Mask, Votes
+
+MIN_OUTSIDE = 8  # samples needed outside a class to say what is unusual in it
+# Larger groups of the set, or of their class, are the class itself.
+MAX_SHARE, MAX_CLASS_SHARE = 0.25, 0.95
+WEAK_SIGNATURE = 3.5  # deviations that are enough for a sample of a class that has a candidate
+FEW = 0.3  # content alone adds at most this share to a group, else it is ordinary confusion
+MIN_LABELS = 1.5  # effective number of labels of a scattered group
+SCATTERED_INTERCEPT = 1.1
+SMALL_SET, SMALL_PENALTY = 60, 2.0  # log-odds that a candidate of a small set loses
+
+# Log-odds of "backdoor", by logistic regression on clean and poisoned versions of 16 data sets
+# (docs/decisions.md names them), stable when single sets were left out.
+INTERCEPT = 6.5
+WEIGHTS = {
+    "strength": 3.15,  # log of the first quartile of the members' signature, in deviations
+    "gap": 1.4,  # how much more often the third best view contradicts members than others
+    "depth": 7.5,  # median margin by which the neighbours' other class wins
+    "sources": 4.05,  # log of the effective number of classes the members look like
+    "share": 7.0,  # log of the group's share of the set
+    "class_share": -4.15,  # log of its share of the class
+    "rival": -3.4,  # how close samples outside the class come to the members' signature
+}
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A group of samples that may carry a trigger.
+
+    Attributes
+    ----------
+    targets : tuple of int
+        Codes of the labels that its members were given: one, or several (an attack that maps every
+        class to another one).
+    log_odds : float
+        For a backdoor; above 0 = more likely than not.
+    members : ndarray of bool of shape (n_samples,)
+    signature : ndarray of shape (n_samples,)
+        How much each sample has of what the members share, in deviations; higher = more.
+    """
+
+    targets: tuple[int, ...]
+    log_odds: float
+    members: Mask
+    signature: Floats
+
+
+def find_candidates(
+    signature: Signature, votes: Votes, codes: Codes, rng: np.random.Generator
+) -> list[Candidate]:
+    """Return the best candidate of every class that has one, and of all classes together.
+
+    Parameters
+    ----------
+    signature : Signature
+    votes : Votes
+    codes : ndarray of shape (n_samples,)
+        Given class codes.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    list of Candidate
+        Most likely first.
+    """
+    found = [_of_class(signature, votes, codes, code, rng) for code in np.unique(codes)]
+    candidates = [candidate for candidate in found if candidate is not None]
+    explained = np.zeros(len(codes), bool)
+    for candidate in candidates:
+        if candidate.log_odds > 0:
+            explained |= candidate.members
+    scattered = _scattered(signature, votes, codes, explained, rng)
+    if scattered is not None:
+        candidates.append(scattered)
+    return sorted(candidates, key=lambda candidate: -candidate.log_odds)
+
+
+def _of_class(
+    signature: Signature, votes: Votes, codes: Codes, code: int, rng: np.random.Generator
+) -> Candidate | None:
+    """Return the most suspicious group of one class."""
+    in_class = codes == code
+    if (~in_class).sum() < MIN_OUTSIDE:
+        return None
+    groups = find_groups(signature, votes, in_class, rng)
+    sizes = groups.sum(axis=0)
+    small = (sizes <= MAX_SHARE * len(codes)) & (sizes <= MAX_CLASS_SHARE * in_class.sum())
+    groups = groups[:, small]
+    if groups.shape[1] == 0:
+        return None
+    scores = signature.z_scores(groups, in_class)
+    log_odds = [
+        _log_odds(group, score, in_class, votes)
+        for group, score in zip(groups.T, scores.T, strict=True)
+    ]
+    best = int(np.argmax(log_odds))
+    members = _add_stragglers(groups[:, best], scores[:, best], in_class, votes.margin)
+    penalty = SMALL_PENALTY if len(codes) < SMALL_SET else 0.0
+    return Candidate((int(code),), log_odds[best] - penalty, members, scores[:, best])
+
+
+def _log_odds(group: Mask, scores: Floats, in_class: Mask, votes: Votes) -> float:
+    """Weigh up what speaks for a backdoor; see ``WEIGHTS``."""
+    core, n_members = in_class & ~group, group.sum()
+    strength = np.quantile(scores[group], 0.25)
+    contradicted = votes.contradiction > 0
+    usual = np.maximum(
+        (contradicted[:, ~group].sum(axis=1) + 1) / ((~group).sum() + 2),
+        (contradicted[:, core].sum(axis=1) + 1) / (core.sum() + 2),
+    )
+    # The third best view: a chance hit of one view is not enough.
+    gap = np.sort(contradicted[:, group].mean(axis=1) - np.clip(usual, 0.01, 0.99))[-3]
+    rival = np.quantile(scores[~in_class], 0.999) / strength if strength > 0 else 2.0
+    features = {
+        "strength": np.log(np.clip(strength, 2, 200)),
+        "gap": gap,
+        "depth": np.median(votes.margin[group]),
+        "sources": np.log(_effective_number(votes.other[group])),
+        "share": np.log(n_members / len(group)),
+        "class_share": np.log(n_members / in_class.sum()),
+        "rival": np.clip(rival, 0, 2),
+    }
+    return float(INTERCEPT + sum(WEIGHTS[name] * value for name, value in features.items()))
+
+
+def _add_stragglers(group: Mask, scores: Floats, in_class: Mask, margin: Floats) -> Mask:
+    """Add members of the class with a weaker signature or, if few, plainly contradicted content."""
+    contradicted, plainly = np.quantile(margin[~in_class], (0.9, 0.99))
+    weak = (scores > WEAK_SIGNATURE) | ((scores > 2) & (margin > max(contradicted, 0)))
+    wider: Mask = group | (in_class & weak)
+    plain = in_class & ~wider & (margin > max(plainly, 0.1))
+    return wider | plain if plain.sum() <= FEW * wider.sum() else wider
+
+
+def _scattered(
+    signature: Signature, votes: Votes, codes: Codes, explained: Mask, rng: np.random.Generator
+) -> Candidate | None:
+    """Return the best group with one signature under many labels (an all-to-all attack).
+
+    The contradicted samples of all classes take the place of one class, the others that of the
+    rest. Suspects that another candidate explains are left aside.
+    """
+    contradicted = (votes.margin > 0) & ~explained
+    if len(codes) < SMALL_SET or not MIN_MEMBERS <= contradicted.sum() <= 0.7 * len(codes):
+        return None
+    groups = find_groups(signature, votes, contradicted, rng)
+    scattered = [
+        _effective_number(codes[group]) >= MIN_LABELS and group.mean() <= MAX_SHARE
+        for group in groups.T
+    ]
+    groups = groups[:, np.array(scattered, bool)]
+    if groups.shape[1] == 0:
+        return None
+    scores = signature.z_scores(groups, contradicted)
+    strength = np.log(np.maximum(member_quantile(scores, groups, 0.25), 1))
+    log_odds = strength + np.log(groups.mean(axis=0)) + SCATTERED_INTERCEPT
+    best = int(np.argmax(log_odds))
+    members = groups[:, best] | (contradicted & (scores[:, best] > 2))
+    counts = np.bincount(codes[members])
+    targets = tuple(int(code) for code in np.flatnonzero(counts >= 2))
+    return Candidate(targets, float(log_odds[best]), members, scores[:, best])
+
+
+def _effective_number(labels: Codes) -> float:
+    """Return the exponential of the entropy of the labels: 1 = one label only."""
+    shares = np.unique(labels, return_counts=True)[1] / len(labels)
+    return float(np.exp(-np.sum(shares * np.log(shares))))

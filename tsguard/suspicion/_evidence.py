@@ -1,0 +1,140 @@
+"""From the training set alone to candidate backdoors, and from candidates to a verdict."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.special import expit
+
+from tsguard.suspicion._candidates import WEAK_SIGNATURE, Candidate, find_candidates
+from tsguard.suspicion._loss_drop import top_share
+from tsguard.suspicion._signature import Signature
+from tsguard.suspicion._verdict import UNKNOWN, Verdict
+from tsguard.suspicion._views import Views
+from tsguard.suspicion._votes import Codes, Floats, Mask, collect_votes, neighbour_classes
+
+MIN_SAMPLES = 20  # below it nothing is ever suspected
+SETTLED = 0.5  # share of the votes that a recovered class needs
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the training set says about itself.
+
+    Attributes
+    ----------
+    candidates : list of Candidate
+        Groups that may be poisoned, most likely first.
+    classes : ndarray of shape (n_samples, n_classes)
+        For members of accused candidates (log-odds above 0): vote shares of their trusted
+        neighbours' classes, the given one left out; rows of 0 elsewhere.
+    """
+
+    candidates: list[Candidate]
+    classes: Floats
+
+    @property
+    def accused(self) -> list[Candidate]:
+        """Candidates that are more likely poisoned than not."""
+        return [candidate for candidate in self.candidates if candidate.log_odds > 0]
+
+    def suspects(self, n_samples: int) -> Mask:
+        """Return the members of all accused candidates as a mask (n_samples,)."""
+        suspects = np.zeros(n_samples, bool)
+        for candidate in self.accused:
+            suspects |= candidate.members
+        return suspects
+
+
+def find_evidence(views: Views, codes: Codes, n_classes: int, rng: np.random.Generator) -> Evidence:
+    """Look for groups of samples that may be poisoned, without training anything.
+
+    A poisoned sample contradicts itself: its content belongs to one class, its label says another,
+    and it shares a signature with the other poisoned samples that nobody else has.
+
+    Parameters
+    ----------
+    views : Views
+        Label-free embeddings of the training set.
+    codes : ndarray of shape (n_samples,)
+        Given class codes, 0 to n_classes - 1.
+    n_classes : int
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    Evidence
+        Without candidates if there are fewer than ``MIN_SAMPLES`` samples or two classes.
+    """
+    nobody = np.zeros((len(codes), n_classes))
+    if len(codes) < MIN_SAMPLES or len(np.unique(codes)) < 2:
+        return Evidence([], nobody)
+    votes = collect_votes(views.content, codes, n_classes, rng)
+    signature = Signature(views.signature, rng)
+    candidates = find_candidates(signature, votes, codes, rng)
+    evidence = Evidence(candidates, nobody)
+    doubted = evidence.suspects(len(codes))
+    classes = neighbour_classes(views.content, votes.weights, codes, doubted, n_classes)
+    return replace(evidence, classes=classes)
+
+
+def decide(
+    evidence: Evidence,
+    codes: Codes,
+    beliefs: Floats | None = None,
+    *,
+    isolation_rate: float | None = None,
+    recovery_rate: float = 1.0,
+) -> Verdict:
+    """Turn evidence into suspects and say which class they really have.
+
+    Parameters
+    ----------
+    evidence : Evidence
+    codes : ndarray of shape (n_samples,)
+        Given class codes.
+    beliefs : ndarray of shape (n_samples, n_classes), optional
+        Share of the recent epochs in which the main head, which has not learned the suspects, gave
+        the sample each class. Without it no class is recovered yet.
+    isolation_rate : float, optional
+        Share of the samples to isolate, most suspicious first; by default the members of all
+        accused candidates, which are more likely poisoned than not.
+    recovery_rate : float, default=1.0
+        Share of the suspects, most suspicious first, that get a recovered class.
+
+    Returns
+    -------
+    Verdict
+    """
+    suspicion = _suspicion(evidence.candidates, codes)
+    if isolation_rate is None:
+        suspect = evidence.suspects(len(codes))
+        accused = (code for candidate in evidence.accused for code in candidate.targets)
+        targets = tuple(dict.fromkeys(accused))
+    else:
+        suspect = top_share(suspicion, isolation_rate)
+        targets = tuple(int(code) for code in np.unique(codes[suspect]))
+    recovered = np.where(suspect, UNKNOWN, codes)
+    if beliefs is not None:
+        votes = evidence.classes + beliefs
+        votes[np.arange(len(codes)), codes] = 0
+        votes /= np.maximum(votes.sum(axis=1, keepdims=True), 1e-12)
+        first = top_share(np.where(suspect, suspicion, -1), suspect.mean() * recovery_rate)
+        settled = suspect & first & (votes.max(axis=1) > SETTLED)
+        recovered[settled] = votes.argmax(axis=1)[settled]
+    reason = "looks like another class and shares a pattern with other suspects"
+    reasons = tuple(reason if flag else "" for flag in suspect)
+    return Verdict(suspicion, suspect, recovered, targets, reasons)
+
+
+def _suspicion(candidates: list[Candidate], codes: Codes) -> Floats:
+    """Return the probability of the sample's candidate, graded by how well the sample fits it.
+
+    Members have at least half of their candidate's probability, the others of its class less.
+    """
+    suspicion = np.zeros(len(codes))
+    for candidate in candidates:
+        concerned = candidate.members | np.isin(codes, candidate.targets)
+        fit = (candidate.members + expit(candidate.signature - WEAK_SIGNATURE)) / 2
+        graded = np.where(concerned, expit(candidate.log_odds) * fit, 0)
+        suspicion = np.maximum(suspicion, graded)
+    return suspicion

@@ -1,0 +1,168 @@
+"""Which samples share something that all others lack.
+
+A trigger is common to the poisoned samples and to nobody else, not even to the rest of the class
+they claim to be. Natural groups inside a class share its features with the class's core. So the
+question put to every sample is: "does it have what this group has, and all others lack?", answered
+by ridge regression of the group's indicator on rich features, leaving the sample itself out.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tsguard.suspicion._views import Embedding
+from tsguard.suspicion._votes import Floats, Mask, Votes
+
+DUAL_LIMIT = 1500  # up to here the ridge is solved by samples, above by features
+PROJECTION = 256  # size to which a block of features is projected above DUAL_LIMIT
+RIDGE = 0.1  # penalty, as a share of the mean eigenvalue
+MAX_SEEDS = 200  # samples of a class that start a group with their closest partners
+MIN_SIGNATURE = 3.0  # deviations that a member of a group must stand out
+SIGNATURE_SHARE = 0.5  # ... and the share of the members' median
+MIN_MEMBERS = 3  # smaller groups can't be told from chance
+
+
+class Signature:
+    """Leave-one-out ridge regression of groups on features: one solve serves every group.
+
+    Parameters
+    ----------
+    blocks : list of ndarray of shape (n_samples, n_features)
+        Standardised features; every block gets the same say.
+    rng : numpy.random.Generator
+        Draws the random projection of large sets.
+    """
+
+    def __init__(self, blocks: list[Embedding], rng: np.random.Generator) -> None:
+        n_samples = len(blocks[0])
+        self._features: Floats | None = None
+        if n_samples <= DUAL_LIMIT:
+            kernel = sum(block @ block.T / block.shape[1] for block in blocks).astype(np.float64)
+            kernel -= kernel.mean(axis=0)
+            kernel -= kernel.mean(axis=1)[:, None]
+            penalty = RIDGE * np.trace(kernel) / n_samples + 1e-9
+            self._inverse = np.linalg.inv(kernel + penalty * np.eye(n_samples) + 1 / n_samples)
+            self._leverage = np.diag(self._inverse).copy()
+            return
+        features = np.hstack([_project(block, rng) for block in blocks]).astype(np.float64)
+        self._features = features - features.mean(axis=0)
+        covariance = self._features.T @ self._features
+        penalty = RIDGE * np.trace(covariance) / n_samples + 1e-9
+        ridge = covariance + penalty * np.eye(len(covariance))
+        self._solution = np.linalg.solve(ridge, self._features.T)
+        hat = np.einsum("ij,ji->i", self._features, self._solution)
+        self._leverage = np.maximum(1 - 1 / n_samples - hat, 1e-6)
+
+    def z_scores(self, groups: Mask, in_class: Mask) -> Floats:
+        """Say how much every sample has of what each group has in common.
+
+        Parameters
+        ----------
+        groups : ndarray of bool of shape (n_samples, n_groups)
+        in_class : ndarray of bool of shape (n_samples,)
+            The class that the groups are part of; the samples outside it are the yardstick.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_groups)
+            In standard deviations of the samples outside the class; higher = more of it.
+        """
+        indicator = groups.astype(np.float64)
+        if self._features is None:
+            residual = self._inverse @ indicator
+        else:
+            centred = indicator - indicator.mean(axis=0)
+            residual = centred - self._features @ (self._solution @ indicator)
+        predicted = indicator - residual / self._leverage[:, None]
+        outside = predicted[~in_class]
+        scores: Floats = (predicted - outside.mean(axis=0)) / (outside.std(axis=0) + 1e-9)
+        return scores
+
+    def affinity(self, members: NDArray[np.intp], picked: NDArray[np.intp]) -> Floats:
+        """Return the partial correlation of members with picked ones, all other samples given.
+
+        Shape (n_members, n_picked); a sample's affinity to itself is minus infinity.
+        """
+        others = members[picked]
+        if self._features is None:
+            block = self._inverse[np.ix_(members, others)]
+        else:
+            block = -self._features[members] @ self._solution[:, others]
+        scale = np.sqrt(np.outer(self._leverage[members], self._leverage[others]))
+        affinity: Floats = -block / scale
+        affinity[picked, np.arange(len(picked))] = -np.inf
+        return affinity
+
+
+def find_groups(
+    signature: Signature, votes: Votes, in_class: Mask, rng: np.random.Generator
+) -> Mask:
+    """Return the groups inside a class that share something all other samples lack.
+
+    Many impure seeds (samples that a view contradicts; samples with their closest partners) are
+    each replaced by the members of the class that have what the seed has in common, again and
+    again. Seeds that hold a few poisoned samples end at the poison.
+
+    Parameters
+    ----------
+    signature : Signature
+    votes : Votes
+    in_class : ndarray of bool of shape (n_samples,)
+    rng : numpy.random.Generator
+        Draws the samples that start a group, in large classes.
+
+    Returns
+    -------
+    ndarray of bool of shape (n_samples, n_groups)
+        Distinct groups of at least ``MIN_MEMBERS`` samples.
+    """
+    groups = _seeds(signature, votes, in_class, rng)
+    for step in range(6):
+        if groups.shape[1] == 0:
+            break
+        scores = signature.z_scores(groups, in_class)
+        middle = member_quantile(scores, groups, 0.5)
+        joined = in_class[:, None] & (scores > np.maximum(MIN_SIGNATURE, SIGNATURE_SHARE * middle))
+        if step == 0:  # a seed that nobody joins may be too impure: go on with its better half
+            lonely = joined.sum(axis=0) < 4
+            joined[:, lonely] = (groups & (scores >= middle))[:, lonely]
+        groups = np.unique(joined[:, joined.sum(axis=0) >= 2], axis=1)
+    return groups[:, groups.sum(axis=0) >= MIN_MEMBERS]
+
+
+def member_quantile(scores: Floats, groups: Mask, quantile: float) -> Floats:
+    """Return a quantile of the scores (n, groups) over the members of each group, (groups,)."""
+    ordered = np.sort(np.where(groups, scores, np.inf), axis=0)
+    place = np.round(quantile * (groups.sum(axis=0) - 1)).astype(int)
+    picked: Floats = ordered[place, np.arange(groups.shape[1])]
+    return picked
+
+
+def _seeds(signature: Signature, votes: Votes, in_class: Mask, rng: np.random.Generator) -> Mask:
+    """Return starting groups: samples each view contradicts, samples with their partners."""
+    members = np.flatnonzero(in_class)
+    margins = [*votes.contradiction, votes.margin]
+    groups = [in_class & (margin > level) for margin in margins for level in (0.0, 0.4)]
+    if len(members) >= 6:
+        picked = np.sort(rng.permutation(len(members))[:MAX_SEEDS])
+        affinity = signature.affinity(members, picked)
+        columns = np.arange(len(picked))
+        for n_partners in (2, 5):
+            started = np.zeros((len(in_class), len(picked)), bool)
+            started[members[picked], columns] = True
+            for row in np.argpartition(-affinity, n_partners, axis=0)[:n_partners]:
+                started[members[row], columns] = True
+            groups += list(started.T)
+    groups = [group for group in groups if group.sum() >= 2]
+    if not groups:
+        return np.zeros((len(in_class), 0), bool)
+    return np.unique(groups, axis=0).T
+
+
+def _project(block: Embedding, rng: np.random.Generator) -> Embedding:
+    """Shrink a wide block by a random projection, which keeps distances about as they are."""
+    scaled = block / np.float32(np.sqrt(block.shape[1]))
+    if block.shape[1] <= PROJECTION:
+        return scaled
+    directions = rng.standard_normal((block.shape[1], PROJECTION), np.float32)
+    projected: Embedding = scaled @ (directions / np.float32(np.sqrt(PROJECTION)))
+    return projected

@@ -1,0 +1,128 @@
+"""What a series looks like without its label: several views, in each of which some triggers vanish.
+
+A trigger hides in one aspect of a series (a few time steps, a frequency, everywhere a little).
+Seen through another aspect, the series looks like what it really is. This is the one module here
+that knows that the data are series; the others work on the embeddings it returns.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.fft import dct, idct
+
+from tsguard._validation import Panel
+
+Embedding = NDArray[np.float32]
+
+VIEW_DIM = 64
+"""Principal components kept of each view: distances need no more, and memory stays O(n)."""
+
+
+@dataclass(frozen=True)
+class Views:
+    """Embeddings of a training set.
+
+    Attributes
+    ----------
+    content : list of ndarray of shape (n_samples, <= VIEW_DIM)
+        One embedding per view, for nearest neighbours.
+    signature : list of ndarray of shape (n_samples, n_features)
+        Blocks of standardised features in which a trigger can be a direction.
+    """
+
+    content: list[Embedding]
+    signature: list[Embedding]
+
+
+def series_views(panel: Panel, rng: np.random.Generator) -> Views:
+    """Embed a panel of series.
+
+    Content views: the series itself, its low (5, 10, 20 %) and high frequencies (discrete cosine
+    transform), its first, middle and last third, its amplitude spectrum, and the convolutional
+    features of MiniRocket (Dempster et al., 2021) of the whole series, smoothed, and of its halves.
+
+    Parameters
+    ----------
+    panel : ndarray of shape (n_samples, n_channels, n_timepoints)
+    rng : numpy.random.Generator
+        Draws the seeds of MiniRocket's biases.
+
+    Returns
+    -------
+    Views
+    """
+    mean, deviation = panel.mean((0, 2), keepdims=True), panel.std((0, 2), keepdims=True)
+    series = (panel - mean) / (deviation + 1e-8)
+    n_timepoints = series.shape[2]
+    cosines = dct(series, axis=2, norm="ortho")
+    cuts = [max(3, int(share * n_timepoints)) for share in (0.05, 0.1, 0.2)]
+    low, high = cosines.copy(), cosines.copy()
+    low[:, :, cuts[1] :] = 0
+    high[:, :, : cuts[1]] = 0
+    first, second, half = n_timepoints // 3, 2 * n_timepoints // 3, max(1, n_timepoints // 2)
+    spectrum = _log_spectrum(series)
+    plain = [
+        series,
+        high,
+        series[:, :, : first + 1],
+        series[:, :, first : second + 1],
+        series[:, :, second:],
+        spectrum,
+        *(cosines[:, :, :cut] for cut in cuts),
+    ]
+    rocket = _minirocket(series, 2000, rng)
+    parts = [idct(low, axis=2, norm="ortho"), series[:, :, :half], series[:, :, half:]]
+    rockets = [rocket, *(_minirocket(part, 1000, rng) for part in parts if part.shape[2])]
+    steps = np.diff(series, axis=2) if n_timepoints > 1 else series
+    largest_steps = np.sort(np.abs(steps), axis=2)[:, :, -5:]
+    return Views(
+        content=[
+            *(_principal(view.reshape(len(view), -1)) for view in plain),
+            *(_principal(_standardise(features)) for features in rockets),
+        ],
+        signature=[
+            _standardise(block) for block in (rocket, series, steps, spectrum, largest_steps)
+        ],
+    )
+
+
+def _log_spectrum(series: Panel) -> Panel:
+    """Return the log amplitude spectrum of each channel; the offset keeps empty bins quiet."""
+    amplitudes = np.abs(np.fft.rfft(series, axis=2))
+    return np.log(amplitudes + 0.1).astype(np.float32)
+
+
+def _minirocket(series: Panel, n_kernels: int, rng: np.random.Generator) -> Embedding:
+    """Return MiniRocket's features; series are stretched out to the 9 timepoints it needs."""
+    from aeon.transformations.collection.convolution_based import MiniRocket
+
+    missing = max(0, 9 - series.shape[2])
+    padded = np.pad(series, ((0, 0), (0, 0), (0, missing)), mode="edge").astype(np.float32)
+    rocket = MiniRocket(n_kernels=n_kernels, random_state=int(rng.integers(2**31)))
+    return np.asarray(rocket.fit_transform(padded), dtype=np.float32)
+
+
+def _standardise(features: NDArray[np.float32]) -> Embedding:
+    """Scale columns to mean 0 and deviation 1, clipped at 8; constant columns become 0."""
+    flat = features.reshape(len(features), -1).astype(np.float32)
+    deviation = flat.std(axis=0)
+    constant = deviation <= 1e-6 * (np.abs(flat).max() + 1e-12)
+    scaled: Embedding = (flat - flat.mean(axis=0)) / np.where(constant, 1, deviation)
+    np.clip(scaled, -8, 8, out=scaled)
+    return scaled
+
+
+def _principal(features: Embedding) -> Embedding:
+    """Return the scores of the first principal components."""
+    centred: Embedding = features - features.mean(axis=0)
+    n_samples, n_features = centred.shape
+    if n_features <= VIEW_DIM:
+        return centred
+    if n_samples <= n_features and n_samples <= 1500:  # the smaller of two equivalent problems
+        values, vectors = np.linalg.eigh(centred @ centred.T)
+        scores: Embedding = vectors[:, -VIEW_DIM:] * np.sqrt(np.maximum(values[-VIEW_DIM:], 0))
+        return scores
+    components: Embedding = np.linalg.eigh(centred.T @ centred)[1][:, -VIEW_DIM:]
+    reduced: Embedding = centred @ components
+    return reduced

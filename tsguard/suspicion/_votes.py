@@ -1,0 +1,158 @@
+"""Which class the neighbours of a sample belong to, view by view."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tsguard.suspicion._views import Embedding
+
+NEIGHBOURS = 7
+POOL_LIMIT = 4000  # neighbours are searched among at most so many samples
+CHUNK = 1024  # rows of one block of distances
+
+Codes = NDArray[np.int64]
+Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Votes:
+    """What the neighbours of every sample say, its own label left aside.
+
+    Attributes
+    ----------
+    weights : ndarray of shape (n_views,)
+        How far the labels follow the view: its squared accuracy above chance, 0 to 1.
+    contradiction : ndarray of shape (n_views, n_samples)
+        Vote share of the strongest other class minus that of the given one, -1 to 1; above 0 the
+        view contradicts the label.
+    margin : ndarray of shape (n_samples,)
+        The same for the weighted mean of all views.
+    other : ndarray of shape (n_samples,)
+        The strongest other class there.
+    """
+
+    weights: Floats
+    contradiction: Floats
+    margin: Floats
+    other: Codes
+
+
+def collect_votes(
+    views: list[Embedding], codes: Codes, n_classes: int, rng: np.random.Generator
+) -> Votes:
+    """Let the nearest neighbours of every sample vote in every view, the sample itself left out.
+
+    Parameters
+    ----------
+    views : list of ndarray of shape (n_samples, n_features)
+    codes : ndarray of shape (n_samples,)
+        Given class codes.
+    n_classes : int
+    rng : numpy.random.Generator
+        Draws the neighbours' pool where there are more than ``POOL_LIMIT`` samples.
+
+    Returns
+    -------
+    Votes
+    """
+    n_samples, rows = len(codes), np.arange(len(codes))
+    pool = np.sort(rng.permutation(n_samples)[:POOL_LIMIT])
+    place = np.full(n_samples, -1)
+    place[pool] = np.arange(len(pool))
+    n_neighbours = min(NEIGHBOURS, len(pool) - 1)
+    weights = np.zeros(len(views))
+    contradiction = np.zeros((len(views), n_samples))
+    consensus = np.zeros((n_samples, n_classes))
+    for number, view in enumerate(views):
+        neighbours = pool[_nearest(view, view[pool], n_neighbours, place)]
+        shares = _shares(codes[neighbours], n_classes, np.ones(n_neighbours))
+        weights[number] = _weight(shares, codes, n_classes)
+        contradiction[number], _ = _against(shares, codes)
+        consensus += weights[number] * shares
+    consensus[rows] /= weights.sum() + 1e-9
+    margin, other = _against(consensus, codes)
+    return Votes(weights, contradiction, margin, other)
+
+
+def neighbour_classes(
+    views: list[Embedding], weights: Floats, codes: Codes, ask: Mask, n_classes: int
+) -> Floats:
+    """Let the samples that nobody doubts vote on the class of the others.
+
+    Nearer neighbours count more (1, 1/2, 1/3, ...), and the given label gets no vote: the question
+    is which class a doubted sample really has.
+
+    Parameters
+    ----------
+    views : list of ndarray of shape (n_samples, n_features)
+    weights : ndarray of shape (n_views,)
+    codes : ndarray of shape (n_samples,)
+        Given class codes.
+    ask : ndarray of bool of shape (n_samples,)
+        The doubted samples.
+    n_classes : int
+
+    Returns
+    -------
+    ndarray of shape (n_samples, n_classes)
+        Vote shares that sum to 1, or rows of 0 (for samples not asked about, or without votes).
+    """
+    votes = np.zeros((len(codes), n_classes))
+    pool, doubted = np.flatnonzero(~ask), np.flatnonzero(ask)
+    if not len(doubted) or len(pool) < 2:
+        return votes
+    n_neighbours = min(NEIGHBOURS, len(pool))
+    fading = 1 / np.arange(1, n_neighbours + 1)
+    for weight, view in zip(weights, views, strict=True):
+        neighbours = pool[_nearest(view[doubted], view[pool], n_neighbours)]
+        votes[doubted] += (weight + 1e-6) * _shares(codes[neighbours], n_classes, fading)
+    votes[doubted, codes[doubted]] = 0
+    votes /= np.maximum(votes.sum(axis=1, keepdims=True), 1e-12)
+    return votes
+
+
+def _nearest(
+    queries: Embedding, points: Embedding, n_neighbours: int, own: NDArray[np.int64] | None = None
+) -> NDArray[np.int64]:
+    """Return the nearest points of each query, nearest first.
+
+    ``own[i]`` is the point that is query i itself, and is left out (-1: there is none).
+    """
+    squares = (points**2).sum(axis=1)
+    found = np.empty((len(queries), n_neighbours), np.int64)
+    for start in range(0, len(queries), CHUNK):
+        distances = squares - 2 * queries[start : start + CHUNK] @ points.T
+        if own is not None:
+            rows = np.flatnonzero(own[start : start + CHUNK] >= 0)
+            distances[rows, own[start + rows]] = np.inf
+        nearest = np.argpartition(distances, n_neighbours - 1, axis=1)[:, :n_neighbours]
+        order = np.argsort(np.take_along_axis(distances, nearest, 1), axis=1)
+        found[start : start + CHUNK] = np.take_along_axis(nearest, order, 1)
+    return found
+
+
+def _shares(labels: Codes, n_classes: int, counts: Floats) -> Floats:
+    """Return the weighted share of each class among the neighbours' labels (n, k) as (n, K)."""
+    shares = np.zeros((len(labels), n_classes))
+    for column, count in zip(labels.T, counts / counts.sum(), strict=True):
+        shares[np.arange(len(labels)), column] += count
+    return shares
+
+
+def _weight(shares: Floats, codes: Codes, n_classes: int) -> float:
+    """Return the squared balanced accuracy of the votes, corrected for chance."""
+    hit = shares.argmax(axis=1) == codes
+    sizes = np.bincount(codes, minlength=n_classes)
+    recalls = (np.bincount(codes, hit, minlength=n_classes) / np.maximum(sizes, 1))[sizes > 1]
+    accuracy = recalls.mean() if len(recalls) else 0.0
+    return float(max(0.0, (accuracy - 1 / n_classes) / (1 - 1 / n_classes)) ** 2)
+
+
+def _against(shares: Floats, codes: Codes) -> tuple[Floats, Codes]:
+    """Return the share of the strongest other class minus the given one's, and that class."""
+    rows = np.arange(len(codes))
+    others = shares.copy()
+    others[rows, codes] = -1
+    return others.max(axis=1) - shares[rows, codes], others.argmax(axis=1)
