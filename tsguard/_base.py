@@ -1,0 +1,195 @@
+"""What every classifier here shares: input, labels, scaling, network, prediction.
+
+aeon's ``BaseClassifier`` gives the public ``fit``, ``predict`` and ``predict_proba``; it calls the
+hooks below. A classifier of this package adds one method, ``_train``.
+"""
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+import torch
+from aeon.classification.base import BaseClassifier
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import softmax
+from sklearn.utils._param_validation import Interval
+
+from tsguard._device import resolve_device
+from tsguard._engine import Engine, Objective, Records, predict_logits
+from tsguard._labels import check_labels
+from tsguard._random import RandomState, resolve_seed
+from tsguard._validation import Panel, check_panel, check_shape_matches
+from tsguard.models import Backbone, build_network
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """A training set as the engine takes it.
+
+    Attributes
+    ----------
+    inputs : torch.Tensor of shape (n_samples, ...)
+        Scaled, on the training device.
+    codes : ndarray of int64 of shape (n_samples,)
+        Given labels as codes 0 to n_classes - 1.
+    n_classes : int
+    """
+
+    inputs: torch.Tensor
+    codes: NDArray[np.int64]
+    n_classes: int
+
+
+class NeuralClassifier(BaseClassifier):  # type: ignore[misc]  # aeon is untyped
+    """Base of all classifiers: everything but how the network is trained.
+
+    See :class:`tsguard.E2ABLClassifier` for the parameters.
+    """
+
+    _tags: ClassVar[dict[str, Any]] = {
+        "X_inner_type": ["numpy3D", "np-list"],
+        "algorithm_type": "deeplearning",
+        "capability:multivariate": True,
+        "capability:unequal_length": True,
+        "capability:missing_values": False,
+        "capability:multithreading": False,
+        "non_deterministic": False,
+    }
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "backbone": [str, torch.nn.Module],
+        "n_epochs": [Interval(Integral, 1, None, closed="left")],
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "device": [str, torch.device],
+        "random_state": ["random_state"],
+        "verbose": ["boolean"],
+    }
+
+    backbone: Backbone
+    n_epochs: int
+    batch_size: int
+    learning_rate: float
+    weight_decay: float
+    device: str | torch.device
+    random_state: RandomState
+    verbose: bool
+
+    @abstractmethod
+    def _train(self, data: TrainingSet, panel: Panel, seed: int) -> Records:
+        """Train ``self.network_`` and return the records."""
+
+    # -- hooks that aeon calls ---------------------------------------------------------------
+
+    def _preprocess_collection(self, X: ArrayLike, store_metadata: bool = True) -> Panel:
+        """Turn any valid input into a panel (n_samples, n_channels, n_timepoints)."""
+        fitted_length = None if store_metadata else self.n_timepoints_
+        panel = check_panel(X, n_timepoints=fitted_length)
+        if store_metadata:
+            self.metadata_ = {
+                "n_cases": panel.shape[0],
+                "n_channels": panel.shape[1],
+                "n_timepoints": panel.shape[2],
+                "multivariate": panel.shape[1] > 1,
+                "missing_values": False,
+                "unequal_length": False,
+            }
+        return panel
+
+    def _check_shape(self, X: Panel) -> None:
+        check_shape_matches(X, self.n_channels_, self.n_timepoints_, type(self).__name__)
+
+    def _check_y(
+        self, y: ArrayLike, n_cases: int, update_classes: bool = True, **_: object
+    ) -> NDArray[Any]:
+        labels = check_labels(y, n_cases, allow_one_class=not update_classes)
+        if update_classes:
+            self.classes_ = np.unique(labels)
+            self.n_classes_ = len(self.classes_)
+            self._class_dictionary = {label: code for code, label in enumerate(self.classes_)}
+        return labels
+
+    def _fit(self, X: Panel, y: NDArray[Any]) -> "NeuralClassifier":
+        self._validate_params()
+        device = resolve_device(self.device)
+        seed = resolve_seed(self.random_state)
+        self.n_channels_, self.n_timepoints_ = X.shape[1:]
+        self.n_features_in_ = self.n_channels_ * self.n_timepoints_
+        self.scale_ = _fit_scale(X)
+        data = TrainingSet(
+            inputs=torch.from_numpy(self._scale(X)).to(device),
+            codes=np.searchsorted(self.classes_, y).astype(np.int64),
+            n_classes=self.n_classes_,
+        )
+        records = self._train(data, X, seed)
+        self.network_.cpu()
+        self.device_ = str(device)
+        self.history_ = _history(records, data.codes)
+        return self
+
+    def _predict(self, X: Panel) -> NDArray[Any]:
+        predicted: NDArray[Any] = self.classes_[self._predict_proba(X).argmax(axis=1)]
+        return predicted
+
+    def _predict_proba(self, X: Panel) -> NDArray[np.float64]:
+        device = resolve_device(self.device)
+        logits = predict_logits(self.network_, torch.from_numpy(self._scale(X)), device)
+        probabilities: NDArray[np.float64] = softmax(logits.astype(np.float64), axis=1)
+        return probabilities
+
+    @classmethod
+    def _get_test_params(cls, parameter_set: str = "default") -> dict[str, Any]:
+        """Return settings that fit in a second, for aeon's checks."""
+        return {"backbone": "fcn", "n_epochs": 2, "random_state": 0}
+
+    # -- shared steps ------------------------------------------------------------------------
+
+    def _scale(self, X: Panel) -> Panel:
+        mean, deviation = self.scale_
+        return (X - mean) / deviation
+
+    def _build_network(self, data: TrainingSet, seed: int, **options: Any) -> None:
+        """Build the network on the training device."""
+        network = build_network(
+            self.backbone, data.inputs[:2].cpu(), data.n_classes, seed=seed, **options
+        )
+        self.network_ = network.to(data.inputs.device)
+
+    def _make_engine(self, objective: Objective, device: torch.device, seed: int) -> Engine:
+        return Engine(
+            objective=objective,
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+            weight_decay=self.weight_decay,
+            device=device,
+            seed=seed,
+            progress=self.verbose,
+        )
+
+
+def _fit_scale(X: Panel) -> tuple[Panel, Panel]:
+    """Return mean and standard deviation of every channel over the set, each (1, C, 1).
+
+    Scaling by channel, not by series, keeps the level and the size of a series, which carry
+    the class in many sensor data sets; archives that want them gone ship normalised series.
+    """
+    mean = X.mean(axis=(0, 2), keepdims=True, dtype=np.float64)
+    deviation = X.std(axis=(0, 2), keepdims=True, dtype=np.float64)
+    deviation[deviation < 1e-12] = 1.0
+    return mean.astype(np.float32), deviation.astype(np.float32)
+
+
+def _history(records: Records, codes: NDArray[np.int64]) -> pd.DataFrame:
+    """Return one row per epoch: means over the samples, against the given labels."""
+    history = pd.DataFrame(records.epochs).drop(
+        columns=["main_prediction", "main_confidence", "isolated"], errors="ignore"
+    )
+    history.insert(0, "epoch", np.arange(len(history)))
+    history["accuracy"] = [(row == codes).mean() for row in records.samples["main_prediction"]]
+    if "isolated" in records.samples:
+        history["n_isolated"] = [int(row.sum()) for row in records.samples["isolated"]]
+    return history

@@ -1,0 +1,193 @@
+"""E2ABL: train a clean classifier on data that may hide a backdoor."""
+
+from numbers import Integral, Real
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.utils._param_validation import Interval, StrOptions
+
+from tsguard._base import NeuralClassifier, TrainingSet
+from tsguard._engine import Records, Targets
+from tsguard._isolation import EvidenceIsolation, Isolation, LossDropIsolation
+from tsguard._objectives import two_heads
+from tsguard._random import RandomState, numpy_stream
+from tsguard._validation import Panel
+from tsguard.models import Backbone
+from tsguard.suspicion import UNKNOWN, Verdict, find_evidence, series_views
+
+
+class E2ABLClassifier(NeuralClassifier):
+    """Time-series classifier that isolates and relabels poisoned samples while it learns.
+
+    A backdoored training set holds a few samples that carry a small pattern (the *trigger*) and
+    a label of the attacker's choice. A network trained on it answers that label whenever the
+    trigger is present. This classifier needs no clean data and no knowledge of the attack. A
+    second head on a shallow stage (the *trap*) learns the given labels, triggers included;
+    suspects are isolated, given the class they really look like, and the main head, which alone
+    predicts, learns from these *recovered* labels. Where no class can be told, the sample is
+    left out.
+
+    Parameters
+    ----------
+    backbone : str or torch.nn.Module, default="inceptiontime"
+        ``"inceptiontime"``, ``"fcn"``, ``"resnet1d"``, ``"tsai:<Name>"`` for another model of
+        tsai, or a module of your own that maps ``(n_samples, n_channels, n_timepoints)`` to
+        logits ``(n_samples, n_classes)``.
+    attach_at : str or int, default="auto"
+        Stage of the backbone that the trap head reads: an index (0 is the shallowest), the name
+        of a sub-module, or ``"auto"`` for the first stage.
+    suspicion : {"auto", "loss_drop"}, default="auto"
+        Where suspicion comes from. ``"loss_drop"``: samples whose loss falls unusually fast, as
+        the summary of the paper has it. ``"auto"``: what each series looks like without its
+        label, compared with the label it was given, and how training goes.
+    isolation_rate : "auto" or float, default="auto"
+        Share of samples to isolate, 0 to 1; ``"auto"`` estimates it (and isolates none where
+        nothing points to an attack).
+    recovery_rate : float, default=1.0
+        Share of the isolated samples, most suspicious first, that get a recovered class, 0 to 1;
+        the others are left out of the main head's training.
+    stem_gradient : float, default=1.0
+        Share of the trap head's gradient that reaches the layers it shares with the main head,
+        0 to 1.
+    n_epochs : int, default=40
+        Epochs of training.
+    batch_size : int, default=16
+        Samples per update; at least two are taken.
+    learning_rate : float, default=0.003
+        Peak of the one-cycle schedule.
+    weight_decay : float, default=0.01
+        Weight decay of AdamW.
+    device : str or torch.device, default="auto"
+        ``"auto"`` takes CUDA where present, else the CPU.
+    random_state : int, RandomState or None, default=None
+        Seed; the same integer gives the same model on the same machine.
+    verbose : bool, default=False
+        Show a progress bar.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The labels seen in ``fit``.
+    suspicion_ : ndarray of shape (n_samples,)
+        How suspicious each training sample is, 0 to 1, higher = more.
+    suspect_mask_ : ndarray of bool of shape (n_samples,)
+        The isolated training samples.
+    recovered_labels_ : ndarray of shape (n_samples,)
+        The given label where not suspect, the recovered one where suspect.
+    suspected_target_ : label, ndarray of labels, or None
+        The class (or classes) that the suspects were labelled with; None if nothing is suspected.
+    sample_report_ : pandas.DataFrame
+        One row per training sample: index, given label, suspicion, suspect, recovered label, why.
+    history_ : pandas.DataFrame
+        One row per epoch: phase, losses of both heads, number of isolated samples, accuracy.
+    records_ : dict of str to ndarray of shape (n_epochs, n_samples)
+        What training saw of every sample: ``main_loss``, ``trap_loss`` (nats, against the given
+        label), ``main_prediction`` (class code), ``main_confidence`` (0 to 1), ``isolated``.
+    network_ : torch.nn.Module
+        The trained network, on the CPU.
+    device_ : str
+        Where it was trained.
+
+    References
+    ----------
+    .. [1] Jiang, Ma, Erfani, Li, Bailey, "End-to-End Anti-Backdoor Learning on Images and Time
+       Series", arXiv:2401.03215. Only the paper's summary was at hand: every setting here is
+       ours, chosen by measurement (see ``docs/decisions.md``).
+
+    Examples
+    --------
+    >>> from tsguard import E2ABLClassifier, load_dataset
+    >>> data = load_dataset("ItalyPowerDemand")
+    >>> clf = E2ABLClassifier(backbone="fcn", n_epochs=5, random_state=0)
+    >>> clf.fit(data.X_train, data.y_train).predict(data.X_test[:3]).shape
+    (3,)
+    >>> bool(clf.suspect_mask_.any())
+    False
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **NeuralClassifier._parameter_constraints,
+        "attach_at": [str, Interval(Integral, 0, None, closed="left")],
+        "suspicion": [StrOptions({"auto", "loss_drop"})],
+        "isolation_rate": [StrOptions({"auto"}), Interval(Real, 0, 1, closed="both")],
+        "recovery_rate": [Interval(Real, 0, 1, closed="both")],
+        "stem_gradient": [Interval(Real, 0, 1, closed="both")],
+    }
+
+    def __init__(
+        self,
+        backbone: Backbone = "inceptiontime",
+        *,
+        attach_at: str | int = "auto",
+        suspicion: str = "auto",
+        isolation_rate: float | str = "auto",
+        recovery_rate: float = 1.0,
+        stem_gradient: float = 1.0,
+        n_epochs: int = 40,
+        batch_size: int = 16,
+        learning_rate: float = 3e-3,
+        weight_decay: float = 1e-2,
+        device: str = "auto",
+        random_state: RandomState = None,
+        verbose: bool = False,
+    ) -> None:
+        self.backbone = backbone
+        self.attach_at = attach_at
+        self.suspicion = suspicion
+        self.isolation_rate = isolation_rate
+        self.recovery_rate = recovery_rate
+        self.stem_gradient = stem_gradient
+        self.n_epochs = n_epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.device = device
+        self.random_state = random_state
+        self.verbose = verbose
+        super().__init__()
+
+    def _train(self, data: TrainingSet, panel: Panel, seed: int) -> Records:
+        self._build_network(data, seed, attach_at=self.attach_at, stem_gradient=self.stem_gradient)
+        targets = Targets.from_labels(data.codes, data.inputs.device)
+        isolate = self._isolation(data, panel, seed)
+        engine = self._make_engine(two_heads, data.inputs.device, seed)
+        records = engine.run(self.network_, data.inputs, targets, isolate.phases(self.n_epochs))
+        self._keep_verdict(isolate.verdict, data.codes, records)
+        return records
+
+    def _isolation(self, data: TrainingSet, panel: Panel, seed: int) -> Isolation:
+        """Choose who decides, between epochs, which samples are suspect."""
+        rates = {
+            "isolation_rate": None if self.isolation_rate == "auto" else float(self.isolation_rate),
+            "recovery_rate": self.recovery_rate,
+        }
+        if self.suspicion == "loss_drop":
+            return LossDropIsolation(data.codes, rates)
+        rng = numpy_stream(seed, "evidence")
+        evidence = find_evidence(series_views(panel, rng), data.codes, data.n_classes, rng)
+        return EvidenceIsolation(data.codes, data.n_classes, evidence, rates)
+
+    def _keep_verdict(self, verdict: Verdict, codes: NDArray[np.int64], records: Records) -> None:
+        """Turn the last verdict into the public attributes, codes into labels."""
+        believed = records.samples["main_prediction"][-1].astype(np.int64)
+        recovered = np.where(verdict.recovered == UNKNOWN, believed, verdict.recovered)
+        self.suspicion_ = verdict.suspicion
+        self.suspect_mask_ = verdict.suspect
+        self.recovered_labels_ = self.classes_[recovered]
+        targets = self.classes_[list(verdict.targets)]
+        self.suspected_target_: Any = targets
+        if len(targets) < 2:
+            self.suspected_target_ = targets[0] if len(targets) else None
+        self.records_ = {name: np.stack(rows) for name, rows in records.samples.items()}
+        self.sample_report_ = pd.DataFrame(
+            {
+                "index": np.arange(len(codes)),
+                "given_label": self.classes_[codes],
+                "suspicion": self.suspicion_,
+                "suspect": self.suspect_mask_,
+                "recovered_label": self.recovered_labels_,
+                "why": verdict.reasons,
+            }
+        )
