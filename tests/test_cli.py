@@ -1,0 +1,112 @@
+"""The command line: what it prints, writes and refuses."""
+
+import json
+import subprocess
+import sys
+import time
+
+import matplotlib.image
+import pytest
+
+from tsguard import __version__
+from tsguard._cli import main
+from tsguard._demo import format_table
+
+FAST = ["demo", "--dataset", "ItalyPowerDemand", "--backbone", "fcn"]
+SCORES = {"clean_accuracy", "attack_success_rate", "robust_accuracy"}
+ISOLATION = {"isolation_precision", "isolation_recall", "recovery_accuracy", "suspected_target"}
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    """Standard output and folder of one small demo, run as a user runs it."""
+    out = tmp_path_factory.mktemp("demo")
+    command = [sys.executable, "-m", "tsguard", *FAST, "--out", str(out), "--json"]
+    process = subprocess.run(command, capture_output=True, text=True, check=True)
+    return process, out
+
+
+def test_json_has_exactly_the_promised_keys(demo):
+    report = json.loads(demo[0].stdout)
+    assert list(report) == [
+        "dataset",
+        "attack",
+        "rate",
+        "target",
+        "n_train",
+        "n_poisoned",
+        "undefended",
+        "oracle",
+        "e2abl",
+        "seconds",
+    ]
+    assert set(report["undefended"]) == set(report["oracle"]) == SCORES
+    assert set(report["e2abl"]) == SCORES | ISOLATION
+    assert set(report["seconds"]) == {"undefended", "oracle", "e2abl"}
+    assert (report["n_train"], report["n_poisoned"]) == (67, 7)
+    assert all(0 <= report[m][s] <= 1 for m in ("undefended", "oracle", "e2abl") for s in SCORES)
+
+
+def test_progress_goes_to_stderr(demo):
+    assert "epoch" in demo[0].stderr
+    assert demo[0].stdout.count("\n") == 1
+
+
+def test_report_and_plots_are_written(demo):
+    process, out = demo
+    stored = json.loads((out / "report.json").read_text())
+    printed = json.loads(process.stdout)
+    assert {key: stored[key] for key in printed} == printed
+    assert stored["versions"]["tsguard"] == __version__
+    for name in ("suspicion.png", "losses.png"):
+        pixels = matplotlib.image.imread(out / name)
+        assert pixels.shape[0] > 300
+        assert pixels.std() > 0.05  # something is drawn
+
+
+def test_table_names_what_was_found(demo):
+    table = format_table(json.loads(demo[0].stdout))
+    assert "7 of 67 training series" in table
+    assert all(method in table for method in ("undefended", "oracle", "e2abl"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--dataset", "ItalyPowerDemnd"], "ItalyPowerDemand"),
+        (["--attack", "pach"], "patch"),
+        (["--backbone", "fnc"], "did you mean 'fcn'"),
+        (["--rate", "1.5"], "rate must be"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(arguments, message, capsys, tmp_path):
+    assert main([*FAST, "--out", str(tmp_path), *arguments]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("tsguard: error: ")
+    assert captured.err.count("\n") == 1
+    assert message in captured.err
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_training(capsys, tmp_path):
+    (tmp_path / "file").write_text("")
+    start = time.perf_counter()
+    assert main([*FAST, "--out", str(tmp_path / "file")]) == 2
+    assert time.perf_counter() - start < 5
+    assert "file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [[], ["demo", "--nonsense"], ["demo", "--rate", "much"]])
+def test_usage_errors_exit_with_2(arguments, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(arguments)
+
+
+def test_help_is_quick_and_imports_nothing_heavy():
+    code = "import sys; from tsguard._cli import main; sys.argv = ['tsguard', '--help']\n"
+    code += "try: main()\nexcept SystemExit: pass\n"
+    code += "assert not {'torch', 'aeon', 'tsai', 'numba'} & set(sys.modules), 'heavy import'"
+    process = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert "demo" in process.stdout
