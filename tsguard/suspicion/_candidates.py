@@ -4,7 +4,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tsguard.suspicion._signature import MIN_MEMBERS, Signature, find_groups, member_quantile
+from tsguard.suspicion._signature import (
+    MIN_MEMBERS,
+    MIN_SIGNATURE,
+    Signature,
+    find_groups,
+    member_quantile,
+)
 from tsguard.suspicion._votes import Codes, Floats, Mask, Votes
 
 MIN_OUTSIDE = 8  # samples needed outside a class to say what is unusual in it
@@ -14,6 +20,7 @@ WEAK_SIGNATURE = 3.5  # deviations that are enough for a sample of a class that 
 FEW = 0.3  # content alone adds at most this share to a group, else it is ordinary confusion
 MIN_LABELS = 1.5  # effective number of labels of a scattered group
 SCATTERED_INTERCEPT = 1.1
+HELPED_PENALTY = 1.5  # log-odds that a group loses whose signature alone would not hold it together
 SMALL_SET, SMALL_PENALTY = 60, 2.0  # log-odds that a candidate of a small set loses
 
 # Log-odds of "backdoor", by logistic regression on clean and poisoned versions of 16 data sets
@@ -127,7 +134,10 @@ def _log_odds(group: Mask, scores: Floats, in_class: Mask, votes: Votes) -> floa
         "class_share": np.log(n_members / in_class.sum()),
         "rival": np.clip(rival, 0, 2),
     }
-    return float(INTERCEPT + sum(WEIGHTS[name] * value for name, value in features.items()))
+    penalty = HELPED_PENALTY if scores[group].min() < MIN_SIGNATURE else 0.0
+    return float(
+        INTERCEPT + sum(WEIGHTS[name] * value for name, value in features.items()) - penalty
+    )
 
 
 def _add_stragglers(group: Mask, scores: Floats, in_class: Mask, margin: Floats) -> Mask:
@@ -150,7 +160,7 @@ def _scattered(
     contradicted = (votes.margin > 0) & ~explained
     if len(codes) < SMALL_SET or not MIN_MEMBERS <= contradicted.sum() <= 0.7 * len(codes):
         return None
-    groups = find_groups(signature, votes, contradicted, rng)
+    groups = find_groups(signature, votes, contradicted, rng, content_helps=False)
     scattered = [
         _effective_number(codes[group]) >= MIN_LABELS and group.mean() <= MAX_SHARE
         for group in groups.T

@@ -18,6 +18,7 @@ RIDGE = 0.1  # penalty, as a share of the mean eigenvalue
 MAX_SEEDS = 200  # samples of a class that start a group with their closest partners
 MIN_SIGNATURE = 3.0  # deviations that a member of a group must stand out
 SIGNATURE_SHARE = 0.5  # ... and the share of the members' median
+HELPED_SIGNATURE = 1.0  # deviations that do where the content contradicts the label as well
 MIN_MEMBERS = 3  # smaller groups can't be told from chance
 
 
@@ -94,7 +95,12 @@ class Signature:
 
 
 def find_groups(
-    signature: Signature, votes: Votes, in_class: Mask, rng: np.random.Generator
+    signature: Signature,
+    votes: Votes,
+    in_class: Mask,
+    rng: np.random.Generator,
+    *,
+    content_helps: bool = True,
 ) -> Mask:
     """Return the groups inside a class that share something all other samples lack.
 
@@ -109,24 +115,42 @@ def find_groups(
     in_class : ndarray of bool of shape (n_samples,)
     rng : numpy.random.Generator
         Draws the samples that start a group, in large classes.
+    content_helps : bool, default=True
+        Also look for groups in which a weak signature does where the content contradicts the label.
 
     Returns
     -------
     ndarray of bool of shape (n_samples, n_groups)
         Distinct groups of at least ``MIN_MEMBERS`` samples.
     """
-    groups = _seeds(signature, votes, in_class, rng)
+    seeds = _seeds(signature, votes, in_class, rng)
+    groups = _converge(signature, seeds, in_class, np.zeros_like(in_class))
+    if content_helps:
+        usual = max(0.0, float(np.quantile(votes.margin[~in_class], 0.9)))
+        contradicted = in_class & (votes.margin > usual)
+        helped = _converge(signature, seeds, in_class, contradicted)
+        groups = np.unique(np.hstack([groups, helped]), axis=1)
+    return groups[:, groups.sum(axis=0) >= MIN_MEMBERS]
+
+
+def _converge(signature: Signature, groups: Mask, in_class: Mask, contradicted: Mask) -> Mask:
+    """Replace groups by the members of the class that have what the group shares, repeatedly.
+
+    A member stands out by its signature, or less so if its content contradicts its label too.
+    """
+    least = np.where(contradicted, HELPED_SIGNATURE, MIN_SIGNATURE)[:, None]
     for step in range(6):
         if groups.shape[1] == 0:
             break
         scores = signature.z_scores(groups, in_class)
         middle = member_quantile(scores, groups, 0.5)
-        joined = in_class[:, None] & (scores > np.maximum(MIN_SIGNATURE, SIGNATURE_SHARE * middle))
+        needed = np.maximum(least, np.where(contradicted[:, None], 0, SIGNATURE_SHARE * middle))
+        joined = in_class[:, None] & (scores > needed)
         if step == 0:  # a seed that nobody joins may be too impure: go on with its better half
             lonely = joined.sum(axis=0) < 4
             joined[:, lonely] = (groups & (scores >= middle))[:, lonely]
         groups = np.unique(joined[:, joined.sum(axis=0) >= 2], axis=1)
-    return groups[:, groups.sum(axis=0) >= MIN_MEMBERS]
+    return groups
 
 
 def member_quantile(scores: Floats, groups: Mask, quantile: float) -> Floats:

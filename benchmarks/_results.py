@@ -1,0 +1,52 @@
+"""Results files: one JSON line per finished cell, tables in Markdown."""
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+Row = dict[str, Any]
+
+
+def read(path: Path) -> list[Row]:
+    """Return one row per finished cell; none if there is no file yet."""
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def run_missing(
+    path: Path,
+    keys: Sequence[str],
+    cells: Iterable[tuple[Any, ...]],
+    run_cell: Callable[..., Row],
+    arguments: tuple[Any, ...],
+    n_jobs: int,
+) -> None:
+    """Run the cells that a results file lacks, several at a time, and append a line for each.
+
+    ``run_cell(*arguments, *cell)`` returns the row, whose ``keys`` are the cell. It can be stopped
+    at any time and goes on where it was.
+    """
+    done = {tuple(row[key] for key in keys) for row in read(path)}
+    todo = [cell for cell in cells if cell not in done]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with ProcessPoolExecutor(n_jobs) as pool, path.open("a") as file:
+        running = [pool.submit(run_cell, *arguments, *cell) for cell in todo]
+        try:
+            for count, future in enumerate(as_completed(running), 1):
+                row = future.result()
+                file.write(json.dumps(row) + "\n")
+                file.flush()
+                print(f"{count}/{len(todo)}", *(row[key] for key in keys), flush=True)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def markdown(table: pd.DataFrame) -> str:
+    """Return a table as Markdown; undefined values become a dash."""
+    cells = table.astype(object).where(table.notna(), "-")
+    rows = [list(cells.columns), ["---"] * cells.shape[1], *cells.to_numpy().tolist()]
+    return "\n".join(f"| {' | '.join(map(str, row))} |" for row in rows)
