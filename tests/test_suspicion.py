@@ -252,3 +252,12 @@ def test_neighbours_vote_without_the_sample_and_its_label():
     classes = neighbour_classes([points], np.ones(1), codes, ask, 2)
     assert classes[6].tolist() == [1.0, 0.0]
     assert (classes[:6] == 0).all()
+
+
+def test_half_a_class_of_tiny_samples_is_not_a_backdoor():
+    """In two dimensions every view sees the same, and any half of a cloud has much in common."""
+    rng = np.random.default_rng(0)
+    codes = np.arange(300) % 3
+    centres = np.array([[0.0, 0.0], [3.0, 0.0], [0.0, 3.0]])
+    panel = (centres[codes] + rng.normal(size=(300, 2)))[:, None].astype(np.float32)
+    assert look(panel, codes).candidates == []

@@ -70,14 +70,27 @@ class NeuralClassifier(BaseClassifier):  # type: ignore[misc]  # aeon is untyped
         "verbose": ["boolean"],
     }
 
-    backbone: Backbone
-    n_epochs: int
-    batch_size: int
-    learning_rate: float
-    weight_decay: float
-    device: str | torch.device
-    random_state: RandomState
-    verbose: bool
+    def __init__(
+        self,
+        backbone: Backbone = "inceptiontime",
+        *,
+        n_epochs: int = 40,
+        batch_size: int = 16,
+        learning_rate: float = 3e-3,
+        weight_decay: float = 1e-2,
+        device: str | torch.device = "auto",
+        random_state: RandomState = None,
+        verbose: bool = False,
+    ) -> None:
+        self.backbone = backbone
+        self.n_epochs = n_epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.device = device
+        self.random_state = random_state
+        self.verbose = verbose
+        super().__init__()
 
     @abstractmethod
     def _train(self, data: TrainingSet, panel: Panel, seed: int) -> Records:

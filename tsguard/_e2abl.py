@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
+import torch
 from numpy.typing import NDArray
 from sklearn.utils._param_validation import Interval, StrOptions
 
@@ -129,24 +130,25 @@ class E2ABLClassifier(NeuralClassifier):
         batch_size: int = 16,
         learning_rate: float = 3e-3,
         weight_decay: float = 1e-2,
-        device: str = "auto",
+        device: str | torch.device = "auto",
         random_state: RandomState = None,
         verbose: bool = False,
     ) -> None:
-        self.backbone = backbone
+        super().__init__(
+            backbone,
+            n_epochs=n_epochs,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            weight_decay=weight_decay,
+            device=device,
+            random_state=random_state,
+            verbose=verbose,
+        )
         self.attach_at = attach_at
         self.suspicion = suspicion
         self.isolation_rate = isolation_rate
         self.recovery_rate = recovery_rate
         self.stem_gradient = stem_gradient
-        self.n_epochs = n_epochs
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self.device = device
-        self.random_state = random_state
-        self.verbose = verbose
-        super().__init__()
 
     def _train(self, data: TrainingSet, panel: Panel, seed: int) -> Records:
         self._build_network(data, seed, attach_at=self.attach_at, stem_gradient=self.stem_gradient)

@@ -4,12 +4,15 @@ Every random choice draws from a stream named after its purpose, so adding a dra
 (say, one more augmentation) leaves every other place bit-identical.
 """
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
 import torch
 from sklearn.utils import check_random_state
+
+_TORCH_GLOBALS = threading.RLock()
 
 RandomState = int | np.random.RandomState | None
 
@@ -55,10 +58,11 @@ def torch_globals_from(seed: int, name: str) -> Iterator[None]:
     """Let code that can only draw from torch's global generators draw from the stream ``name``.
 
     Weight initialisation and dropout know no generator argument. Inside the context the global
-    generators follow the stream; afterwards they are as if nothing had happened.
+    generators follow the stream; afterwards they are as if nothing had happened. Threads take
+    turns, since they share the global generators; processes do not.
     """
     in_use = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
     devices = range(torch.cuda.device_count()) if in_use else []
-    with torch.random.fork_rng(devices=devices):
+    with _TORCH_GLOBALS, torch.random.fork_rng(devices=devices):
         torch.manual_seed(int(numpy_stream(seed, name).integers(2**62)))
         yield

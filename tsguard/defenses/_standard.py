@@ -3,9 +3,7 @@
 from tsguard._base import NeuralClassifier, TrainingSet
 from tsguard._engine import Phase, Records, Targets
 from tsguard._objectives import single_head
-from tsguard._random import RandomState
 from tsguard._validation import Panel
-from tsguard.models import Backbone
 
 
 class StandardClassifier(NeuralClassifier):
@@ -53,28 +51,6 @@ class StandardClassifier(NeuralClassifier):
     >>> clf.fit(data.X_train, data.y_train).predict_proba(data.X_test[:3]).shape
     (3, 2)
     """
-
-    def __init__(
-        self,
-        backbone: Backbone = "inceptiontime",
-        *,
-        n_epochs: int = 40,
-        batch_size: int = 16,
-        learning_rate: float = 3e-3,
-        weight_decay: float = 1e-2,
-        device: str = "auto",
-        random_state: RandomState = None,
-        verbose: bool = False,
-    ) -> None:
-        self.backbone = backbone
-        self.n_epochs = n_epochs
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self.device = device
-        self.random_state = random_state
-        self.verbose = verbose
-        super().__init__()
 
     def _train(self, data: TrainingSet, panel: Panel, seed: int) -> Records:
         self._build_network(data, seed)

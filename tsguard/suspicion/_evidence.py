@@ -12,7 +12,9 @@ from tsguard.suspicion._verdict import UNKNOWN, Verdict
 from tsguard.suspicion._views import Views
 from tsguard.suspicion._votes import Codes, Floats, Mask, collect_votes, neighbour_classes
 
-MIN_SAMPLES = 20  # below it nothing is ever suspected
+# Below these nothing is ever suspected: poison can't be told from chance, and in samples of a few
+# values every view sees the same, so that half a class looks like a group of its own.
+MIN_SAMPLES, MIN_VALUES = 20, 10
 SETTLED = 0.5  # share of the votes that a recovered class needs
 
 
@@ -63,10 +65,12 @@ def find_evidence(views: Views, codes: Codes, n_classes: int, rng: np.random.Gen
     Returns
     -------
     Evidence
-        Without candidates if there are fewer than ``MIN_SAMPLES`` samples or two classes.
+        Without candidates if there are fewer than ``MIN_SAMPLES`` samples, ``MIN_VALUES`` values in
+        a sample, or two classes.
     """
     nobody = np.zeros((len(codes), n_classes))
-    if len(codes) < MIN_SAMPLES or len(np.unique(codes)) < 2:
+    few = len(codes) < MIN_SAMPLES or views.n_values < MIN_VALUES
+    if few or len(np.unique(codes)) < 2:
         return Evidence([], nobody)
     votes = collect_votes(views.content, codes, n_classes, rng)
     signature = Signature(views.signature, rng)

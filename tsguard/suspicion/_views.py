@@ -29,10 +29,13 @@ class Views:
         One embedding per view, for nearest neighbours.
     signature : list of ndarray of shape (n_samples, n_features)
         Blocks of standardised features in which a trigger can be a direction.
+    n_values : int
+        Number of values of one sample.
     """
 
     content: list[Embedding]
     signature: list[Embedding]
+    n_values: int
 
 
 def series_views(panel: Panel, rng: np.random.Generator) -> Views:
@@ -84,6 +87,7 @@ def series_views(panel: Panel, rng: np.random.Generator) -> Views:
         signature=[
             _standardise(block) for block in (rocket, series, steps, spectrum, largest_steps)
         ],
+        n_values=series[0].size,
     )
 
 
