@@ -10,6 +10,7 @@ from hypothesis.extra import numpy as hnp
 
 from tsguard.suspicion import (
     UNKNOWN,
+    Evidence,
     decide,
     find_evidence,
     loss_drop_suspicion,
@@ -192,6 +193,7 @@ def test_a_fixed_isolation_rate_is_obeyed(planted, rate):
     evidence, labels, codes, _ = planted
     verdict = decide(evidence, labels, np.eye(3)[codes], isolation_rate=rate, recovery_rate=0.5)
     assert verdict.suspect.sum() == round(rate * len(labels))
+    assert not decide(Evidence([], evidence.classes), labels, isolation_rate=rate).suspect.any()
     assert (verdict.recovered[verdict.suspect] == UNKNOWN).sum() >= verdict.suspect.sum() // 2
 
 

@@ -41,8 +41,8 @@ class E2ABLClassifier(NeuralClassifier):
         of a sub-module, or ``"auto"`` for the first stage.
     suspicion : {"auto", "loss_drop"}, default="auto"
         Where suspicion comes from. ``"loss_drop"``: samples whose loss falls unusually fast, as
-        the summary of the paper has it. ``"auto"``: what each series looks like without its
-        label, compared with the label it was given, and how training goes.
+        the summary of the paper has it. ``"auto"``: series that look like another class than
+        their label says and share a pattern that all other series lack.
     isolation_rate : "auto" or float, default="auto"
         Share of samples to isolate, 0 to 1; ``"auto"`` estimates it (and isolates none where
         nothing points to an attack).

@@ -100,8 +100,8 @@ def decide(
         Share of the recent epochs in which the main head, which has not learned the suspects, gave
         the sample each class. Without it no class is recovered yet.
     isolation_rate : float, optional
-        Share of the samples to isolate, most suspicious first; by default the members of all
-        accused candidates, which are more likely poisoned than not.
+        Share of the samples to isolate, most suspicious first (fewer if fewer are suspicious at
+        all); by default the members of the accused candidates.
     recovery_rate : float, default=1.0
         Share of the suspects, most suspicious first, that get a recovered class.
 
@@ -115,7 +115,7 @@ def decide(
         accused = (code for candidate in evidence.accused for code in candidate.targets)
         targets = tuple(dict.fromkeys(accused))
     else:
-        suspect = top_share(suspicion, isolation_rate)
+        suspect = top_share(suspicion, isolation_rate) & (suspicion > 0)
         targets = tuple(int(code) for code in np.unique(codes[suspect]))
     recovered = np.where(suspect, UNKNOWN, codes)
     if beliefs is not None:
