@@ -47,11 +47,11 @@ def run_demo(
         classifier, report[method], seconds[method] = experiment.run(method)
     report["seconds"] = {name: round(value, 2) for name, value in seconds.items()}
     assert isinstance(classifier, E2ABLClassifier)
+    stored = {**report, "backbone": backbone, "seed": seed, "versions": versions()}
+    (out / "report.json").write_text(json.dumps(stored, indent=2) + "\n")
     is_poisoned = experiment.poisoned.is_poisoned
     plot_suspicion(classifier, is_poisoned).savefig(out / "suspicion.png")
     plot_losses(classifier, is_poisoned).savefig(out / "losses.png")
-    stored = {**report, "backbone": backbone, "seed": seed, "versions": versions()}
-    (out / "report.json").write_text(json.dumps(stored, indent=2) + "\n")
     return report
 
 

@@ -79,14 +79,20 @@ def find_candidates(
     """
     found = [_of_class(signature, votes, codes, code, rng) for code in np.unique(codes)]
     candidates = [candidate for candidate in found if candidate is not None]
-    explained = np.zeros(len(codes), bool)
-    for candidate in candidates:
-        if candidate.log_odds > 0:
-            explained |= candidate.members
+    explained = accused_members(candidates, len(codes))
     scattered = _scattered(signature, votes, codes, explained, rng)
     if scattered is not None:
         candidates.append(scattered)
     return sorted(candidates, key=lambda candidate: -candidate.log_odds)
+
+
+def accused_members(candidates: list[Candidate], n_samples: int) -> Mask:
+    """Return the members of all candidates that are more likely poisoned than not, (n_samples,)."""
+    members = np.zeros(n_samples, bool)
+    for candidate in candidates:
+        if candidate.log_odds > 0:
+            members |= candidate.members
+    return members
 
 
 def _of_class(

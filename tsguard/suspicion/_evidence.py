@@ -1,16 +1,21 @@
 """From the training set alone to candidate backdoors, and from candidates to a verdict."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import expit
 
-from tsguard.suspicion._candidates import WEAK_SIGNATURE, Candidate, find_candidates
+from tsguard.suspicion._candidates import (
+    WEAK_SIGNATURE,
+    Candidate,
+    accused_members,
+    find_candidates,
+)
 from tsguard.suspicion._loss_drop import top_share
 from tsguard.suspicion._signature import Signature
 from tsguard.suspicion._verdict import UNKNOWN, Verdict
 from tsguard.suspicion._views import Views
-from tsguard.suspicion._votes import Codes, Floats, Mask, collect_votes, neighbour_classes
+from tsguard.suspicion._votes import Codes, Floats, collect_votes, neighbour_classes
 
 # Below these nothing is ever suspected: poison can't be told from chance, and in samples of a few
 # values every view sees the same, so that half a class looks like a group of its own.
@@ -33,18 +38,6 @@ class Evidence:
 
     candidates: list[Candidate]
     classes: Floats
-
-    @property
-    def accused(self) -> list[Candidate]:
-        """Candidates that are more likely poisoned than not."""
-        return [candidate for candidate in self.candidates if candidate.log_odds > 0]
-
-    def suspects(self, n_samples: int) -> Mask:
-        """Return the members of all accused candidates as a mask (n_samples,)."""
-        suspects = np.zeros(n_samples, bool)
-        for candidate in self.accused:
-            suspects |= candidate.members
-        return suspects
 
 
 def find_evidence(views: Views, codes: Codes, n_classes: int, rng: np.random.Generator) -> Evidence:
@@ -75,10 +68,9 @@ def find_evidence(views: Views, codes: Codes, n_classes: int, rng: np.random.Gen
     votes = collect_votes(views.content, codes, n_classes, rng)
     signature = Signature(views.signature, rng)
     candidates = find_candidates(signature, votes, codes, rng)
-    evidence = Evidence(candidates, nobody)
-    doubted = evidence.suspects(len(codes))
+    doubted = accused_members(candidates, len(codes))
     classes = neighbour_classes(views.content, votes.weights, codes, doubted, n_classes)
-    return replace(evidence, classes=classes)
+    return Evidence(candidates, classes)
 
 
 def decide(
@@ -111,9 +103,9 @@ def decide(
     """
     suspicion = _suspicion(evidence.candidates, codes)
     if isolation_rate is None:
-        suspect = evidence.suspects(len(codes))
-        accused = (code for candidate in evidence.accused for code in candidate.targets)
-        targets = tuple(dict.fromkeys(accused))
+        suspect = accused_members(evidence.candidates, len(codes))
+        accused = (c.targets for c in evidence.candidates if c.log_odds > 0)
+        targets = tuple(dict.fromkeys(code for codes_of in accused for code in codes_of))
     else:
         suspect = top_share(suspicion, isolation_rate) & (suspicion > 0)
         targets = tuple(int(code) for code in np.unique(codes[suspect]))

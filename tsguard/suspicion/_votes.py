@@ -57,7 +57,7 @@ def collect_votes(
     -------
     Votes
     """
-    n_samples, rows = len(codes), np.arange(len(codes))
+    n_samples = len(codes)
     pool = np.sort(rng.permutation(n_samples)[:POOL_LIMIT])
     place = np.full(n_samples, -1)
     place[pool] = np.arange(len(pool))
@@ -71,7 +71,7 @@ def collect_votes(
         weights[number] = _weight(shares, codes, n_classes)
         contradiction[number], _ = _against(shares, codes)
         consensus += weights[number] * shares
-    consensus[rows] /= weights.sum() + 1e-9
+    consensus /= weights.sum() + 1e-9
     margin, other = _against(consensus, codes)
     return Votes(weights, contradiction, margin, other)
 
