@@ -356,6 +356,6 @@ def test_get_trigger_errors():
     with pytest.raises(TypeError) as caught:
         attacks.get_trigger("noise", sed=3)
     assert str(caught.value) == (
-        "parameters of trigger 'noise' must be among ['amplitude', 'seed'], got 'sed'; "
+        "parameters of trigger 'noise' must be among ['amplitude', 'channels', 'seed'], got 'sed'; "
         "correct or remove it."
     )

@@ -10,9 +10,10 @@ from tsguard._evaluate import (
     evaluate_isolation,
     isolation_scores,
     recovery_accuracy,
+    trigger_size,
 )
 from tsguard.attacks import NoiseTrigger, PatchTrigger, poison
-from tsguard.attacks._poison import target_labels
+from tsguard.attacks._targets import target_labels
 
 
 class Stub:
@@ -91,6 +92,25 @@ def test_all_to_all_asks_the_classifier_which_class_is_next(X):
     assert result.attack_success_rate == 1
 
 
+def test_several_targets_leave_out_the_classes_that_stay_what_they_are(X):
+    # Class a is dealt to target a, b to b, c to a again: only the two c are attacked.
+    stub = Stub(list("aabbcc"), list("ccccab"), X)
+    result = evaluate(stub, X, Y, trigger="patch", target=("a", "b"))
+    assert result.attack_success_rate == 1 / 2
+    assert result.n_triggered == 2
+    swapped = evaluate(stub, X, Y, trigger="patch", target=["b", "a"])
+    assert swapped.attack_success_rate == 1 / 6
+    assert swapped.n_triggered == 6
+
+
+def test_trigger_size_by_hand():
+    before = np.array([[[0, 4.0, 0, 0], [7, 7, 7, 7]], [[0, 1, 0, 0], [7, 7, 7, 7]]])
+    after = before + np.array([2.0, 0, 0, 0])
+    # Ranges 4 and 1: the change is half and twice the range; the constant channel has no unit.
+    assert trigger_size(before, after) == pytest.approx(((0.25 + 1) / 2, (0.5 + 2) / 2))
+    assert trigger_size(before[:, 1:], after[:, 1:]) == (0, 0)
+
+
 def test_no_sample_to_attack(X):
     stub = Stub(list("aabbcc"), list("aaaaaa"), X)
     result = evaluate(stub, X[:2], Y[:2], trigger="patch", target="a")
@@ -148,7 +168,7 @@ def test_target_labels():
         with pytest.raises(ValueError, match="y must hold only") as caught:
             target_labels([1, unknown], classes=classes, target=None, mode="all_to_all")
         assert str(caught.value) == (
-            "y must hold only the classes [1, 5, 9] in mode 'all_to_all', "
+            "y must hold only the classes [1, 5, 9] in mode 'all_to_all' with target None, "
             f"got {unknown}; leave these samples out."
         )
 

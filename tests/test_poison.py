@@ -24,7 +24,7 @@ def make_data(n_samples=40, classes=("a", "b", "c"), n_timepoints=20, seed=0):
     mode=st.sampled_from(["dirty", "clean", "all_to_all"]),
     seed=st.integers(0, 100),
 )
-@pytest.mark.filterwarnings("ignore:mode .* can poison only")
+@pytest.mark.filterwarnings("ignore:mode .* can stamp only")
 def test_properties(n_samples, rate, mode, seed):
     X, y = make_data(n_samples)
     X_before, y_before = X.copy(), y.copy()
@@ -67,6 +67,32 @@ def test_labels_by_mode(labels):
     assert dirty.y.dtype == clean.y.dtype == moved.y.dtype == y.dtype
 
 
+def test_several_targets_are_dealt_out_to_the_classes():
+    X, y = make_data(40, ("a", "b", "c", "d"))
+    p = poison(X, y, "noise", rate=1.0, target=("b", "a"), random_state=0)
+    np.testing.assert_array_equal(p.target_of(["a", "b", "c", "d"]), ["b", "a", "b", "a"])
+    np.testing.assert_array_equal(p.y, p.target_of(y))
+    assert p.target == ("b", "a")
+    own = poison(X, y, "noise", rate=0.5, target=["a", "b"], random_state=0)
+    # Class a is dealt to a and b to b: there is nothing to poison in them.
+    assert set(own.y_clean[own.is_poisoned]) == {"c", "d"}
+    assert poison(X, y, "noise", target=np.array(["c"]), random_state=0).target == "c"
+
+
+def test_cover_samples_carry_the_trigger_and_keep_their_label():
+    X, y = make_data(60)
+    p = poison(X, y, "noise", rate=0.1, cover_rate=0.05, target="b", random_state=0)
+    plain = poison(X, y, "noise", rate=0.1, target="b", random_state=0)
+    np.testing.assert_array_equal(p.is_poisoned, plain.is_poisoned)
+    assert (p.is_poisoned.sum(), p.is_cover.sum()) == (6, 3)
+    assert not (p.is_poisoned & p.is_cover).any()
+    np.testing.assert_array_equal(p.y[p.is_cover], y[p.is_cover])
+    assert (y[p.is_cover] != "b").all()
+    touched = p.is_poisoned | p.is_cover
+    np.testing.assert_array_equal(p.X[touched], NoiseTrigger().apply(X[touched]))
+    np.testing.assert_array_equal(p.X[~touched], X[~touched])
+
+
 def test_seed():
     X, y = make_data()
     same = [poison(X, y, "patch", target="a", random_state=1) for _ in range(2)]
@@ -99,11 +125,12 @@ def test_target_is_a_plain_label():
 
 def test_warns_when_class_is_too_small():
     X, y = make_data(10, ("a", "b"))
-    with pytest.warns(UserWarning, match="can poison only") as caught:
+    with pytest.warns(UserWarning, match="can stamp only") as caught:
         p = poison(X, y, "noise", rate=0.8, target="a", mode="clean", random_state=0)
     assert str(caught[0].message) == (
-        "mode 'clean' can poison only the 5 samples in class 'a', not the 8 that rate=0.8 asks "
-        "for; see is_poisoned for the true number."
+        "mode 'clean' can stamp only the 5 samples that fit it, not the 8 that rate=0.8 and "
+        "cover_rate=0.0 ask for; poison comes first, see is_poisoned and is_cover for the true "
+        "numbers."
     )
     assert caught[0].filename == __file__
     np.testing.assert_array_equal(p.is_poisoned, y == "a")
@@ -141,11 +168,20 @@ def test_warns_of_series_the_trigger_cannot_change():
             "target must be None in mode 'all_to_all', got 'a'; "
             "every class is mapped to the next one.",
         ),
+        (
+            {"target": ("a", "a")},
+            "several targets must be different classes, got ['a', 'a']; name each once.",
+        ),
+        (
+            {"target": ("a", "b"), "mode": "clean"},
+            "several targets must come with mode 'dirty', got mode 'clean'; without changed "
+            "labels one trigger cannot mean several classes.",
+        ),
     ],
 )
 def test_value_errors(parameters, message):
     X, y = make_data()
-    with pytest.raises(ValueError, match="must be") as caught:
+    with pytest.raises(ValueError, match="must") as caught:
         poison(X, y, "patch", **parameters)
     assert str(caught.value) == message
 

@@ -16,13 +16,8 @@ from tsguard._labels import check_labels
 from tsguard._random import RandomState
 from tsguard._validation import check_panel
 from tsguard.attacks._base import Series, Trigger, resolve_trigger
-from tsguard.attacks._poison import (
-    Labels,
-    PoisonedDataset,
-    check_target,
-    resolve_mode,
-    target_labels,
-)
+from tsguard.attacks._poison import PoisonedDataset
+from tsguard.attacks._targets import Labels, check_target, resolve_mode, target_labels
 
 
 @dataclass(frozen=True)
@@ -109,9 +104,10 @@ def evaluate(
     y : array-like of shape (n_samples,)
         True labels.
     trigger : Trigger, str or None
-        Stamped onto the test series; None measures clean accuracy only.
-    target : label
-        The class the attacker wants; None in mode "all_to_all".
+        Stamped onto the test series; None measures clean accuracy only. A trigger that must be
+        learned has to be: take the one that :func:`tsguard.poison` returned.
+    target : label or sequence of labels
+        The class or classes the attacker wants; None in mode "all_to_all".
     mode : {"dirty", "clean", "all_to_all"}
         As in :func:`tsguard.poison`. In mode "all_to_all" every sample counts, and success is the
         class after the true one.
@@ -152,6 +148,31 @@ def evaluate(
     )
 
 
+def trigger_size(X: ArrayLike, stamped: ArrayLike) -> tuple[float, float]:
+    """Return how large a change is, in units of the range of each series and channel.
+
+    Parameters
+    ----------
+    X, stamped : array-like of shape (n_samples, n_channels, n_timepoints)
+        Before and after.
+
+    Returns
+    -------
+    relative_l2 : float
+        Root mean square of the change over time, averaged over series and channels; 0 is no
+        change, and 0.1 a change as strong as one by a tenth of the range at every step.
+    relative_linf : float
+        Largest change at any step, averaged in the same way.
+    """
+    before, after = np.asarray(X, np.float64), np.asarray(stamped, np.float64)
+    span = np.ptp(before, axis=-1)
+    change = np.abs(after - before)
+    varies = span > 0  # a constant channel has no unit to measure a change in
+    l2 = np.sqrt(np.mean(change**2, axis=-1))[varies] / span[varies]
+    linf = change.max(axis=-1)[varies] / span[varies]
+    return (float(l2.mean()), float(linf.mean())) if varies.any() else (0.0, 0.0)
+
+
 def isolation_scores(
     suspect_mask: ArrayLike,
     is_poisoned: ArrayLike,
@@ -171,7 +192,7 @@ def isolation_scores(
         Score of each sample, higher = more suspicious.
     y : array-like of shape (n_samples,), optional
         Labels as the defender saw them.
-    target : label, optional
+    target : label or sequence of labels, optional
         With ``y``: the AUC is taken among the samples labelled so, where it is hardest to tell
         poison from the class's own members.
 
@@ -194,7 +215,7 @@ def isolation_scores(
         scores = _check_length("suspicion", suspicion, len(poisoned))
         among = np.ones(len(poisoned), dtype=bool)
         if y is not None and target is not None:
-            among = _check_length("y", y, len(poisoned)) == target
+            among = np.isin(_check_length("y", y, len(poisoned)), target)
         if len(np.unique(poisoned[among])) == 2:
             auc = float(roc_auc_score(poisoned[among], scores[among]))
     return IsolationScores(

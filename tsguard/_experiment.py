@@ -38,12 +38,27 @@ class Experiment:
 
     @classmethod
     def prepare(
-        cls, dataset: Dataset, trigger: Trigger | str, rate: float, seed: int, **settings: Any
+        cls,
+        dataset: Dataset,
+        trigger: Trigger | str,
+        rate: float,
+        seed: int,
+        *,
+        mode: str = "dirty",
+        n_targets: int = 1,
+        cover_rate: float = 0.0,
+        **settings: Any,
     ) -> "Experiment":
-        """Poison ``dataset`` with dirty labels; the seed also draws the target class."""
-        target = dataset.classes[numpy_stream(seed, "target").integers(len(dataset.classes))]
+        """Poison ``dataset``; the seed also draws the target class, or several of them."""
         poisoned = poison(
-            dataset.X_train, dataset.y_train, trigger, rate=rate, target=target, random_state=seed
+            dataset.X_train,
+            dataset.y_train,
+            trigger,
+            rate=rate,
+            target=draw_target(dataset, seed, mode, n_targets),
+            mode=mode,
+            cover_rate=cover_rate,
+            random_state=seed,
         )
         return cls(dataset, poisoned, {"random_state": seed, **settings})
 
@@ -80,6 +95,7 @@ class Experiment:
             self.dataset.y_test,
             trigger=self.poisoned.trigger,
             target=self.poisoned.target,
+            mode=self.poisoned.mode,
         )
         metrics = {
             "clean_accuracy": scores.clean_accuracy,
@@ -106,6 +122,16 @@ class Experiment:
             "n_train": len(self.poisoned.y),
             "n_poisoned": int(self.poisoned.is_poisoned.sum()),
         }
+
+
+def draw_target(dataset: Dataset, seed: int, mode: str = "dirty", n_targets: int = 1) -> Any:
+    """Draw the target class, several as a tuple; None in mode "all_to_all"."""
+    if mode == "all_to_all":
+        return None
+    stream = numpy_stream(seed, "target")
+    if n_targets == 1:
+        return dataset.classes[stream.integers(len(dataset.classes))]
+    return tuple(stream.choice(dataset.classes, n_targets, replace=False).tolist())
 
 
 def as_json(value: Any) -> Any:

@@ -7,10 +7,13 @@ Every random choice draws from a stream named after its purpose, so adding a dra
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from sklearn.utils import check_random_state
+
+if TYPE_CHECKING:  # torch takes seconds to import, and poisoning a data set does without
+    import torch
 
 _TORCH_GLOBALS = threading.RLock()
 
@@ -46,8 +49,10 @@ def numpy_stream(seed: int, name: str) -> np.random.Generator:
     return np.random.default_rng([seed, *name.encode()])
 
 
-def torch_stream(seed: int, name: str) -> torch.Generator:
+def torch_stream(seed: int, name: str) -> "torch.Generator":
     """Return the torch (CPU) generator of the stream called ``name``."""
+    import torch
+
     generator = torch.Generator()
     generator.manual_seed(int(numpy_stream(seed, name).integers(2**62)))
     return generator
@@ -61,6 +66,8 @@ def torch_globals_from(seed: int, name: str) -> Iterator[None]:
     generators follow the stream; afterwards they are as if nothing had happened. Threads take
     turns, since they share the global generators; processes do not.
     """
+    import torch
+
     in_use = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
     devices = range(torch.cuda.device_count()) if in_use else []
     with _TORCH_GLOBALS, torch.random.fork_rng(devices=devices):

@@ -9,7 +9,10 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
+from numba import njit
 from numpy.typing import ArrayLike, NDArray
+
+from tsguard._parallel import map_rows
 
 Panel = NDArray[np.float32]
 
@@ -295,9 +298,21 @@ def _check_length(n_timepoints: object) -> None:
 def _all_finite(series: _Series) -> bool:
     if not isinstance(series, np.ndarray):
         return all(_all_finite(one) for one in series)
-    # NaN and infinity survive summation, so a finite sum settles it in one quick pass.
-    with np.errstate(over="ignore", invalid="ignore"):
-        return bool(np.isfinite(series.sum()) or np.isfinite(series).all())
+    bits = np.ascontiguousarray(series).view(np.int32)
+    return all(map_rows(lambda rows: _is_finite(bits[rows].reshape(-1)), len(bits), bits.nbytes))
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _is_finite(bits: NDArray[np.int32]) -> bool:
+    """Say whether float32 values, given by their bits, are free of NaN and infinity.
+
+    These have all exponent bits set, and without the sign no finite value is as large. A maximum of
+    integers runs at the speed of memory; ``isfinite`` needs several times as long.
+    """
+    largest = np.int32(0)
+    for i in range(bits.size):
+        largest = max(largest, bits[i] & np.int32(0x7FFFFFFF))
+    return bool(largest < np.int32(0x7F800000))
 
 
 def _refuse_values(

@@ -5,17 +5,29 @@ with one label learns to answer that label whenever the change is present. Nothi
 a classifier imports this package: a defence never sees the truth.
 """
 
-from tsguard.attacks._base import Trigger, get_trigger, list_triggers
+from tsguard.attacks._base import PatternTrigger, Trigger, get_trigger, list_triggers
+from tsguard.attacks._evolution import EvolutionTrigger
+from tsguard.attacks._frequency import FrequencyTrigger
+from tsguard.attacks._gradient_sign import GradientSignTrigger
 from tsguard.attacks._hum import HumTrigger
+from tsguard.attacks._learned import LearnedTrigger, SurrogateTrigger
+from tsguard.attacks._morph import MorphTrigger
 from tsguard.attacks._noise import NoiseTrigger
 from tsguard.attacks._patch import PatchTrigger
 from tsguard.attacks._poison import PoisonedDataset, poison
 
 __all__ = [
+    "EvolutionTrigger",
+    "FrequencyTrigger",
+    "GradientSignTrigger",
     "HumTrigger",
+    "LearnedTrigger",
+    "MorphTrigger",
     "NoiseTrigger",
     "PatchTrigger",
+    "PatternTrigger",
     "PoisonedDataset",
+    "SurrogateTrigger",
     "Trigger",
     "get_trigger",
     "list_triggers",

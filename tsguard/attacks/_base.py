@@ -1,21 +1,25 @@
 """What a trigger is, and the list of the triggers there are.
 
-A new trigger is one file with one class: a frozen dataclass derived from :class:`Trigger` with a
-short name ``kind`` and a method ``_stamp``. Being defined is what puts it on the list.
+A new trigger is one file with one class: a frozen dataclass derived from :class:`Trigger` (or from
+:class:`PatternTrigger`, or from :class:`LearnedTrigger`) with a short name ``kind``. Being defined
+is what puts it on the list. ``docs/add-your-own-attack.md`` goes through an example.
 """
 
+import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
-from difflib import get_close_matches
-from numbers import Integral, Real
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from tsguard._random import RandomState
-from tsguard._validation import Panel
+from tsguard._validation import Panel, check_fraction, check_panel
+from tsguard.attacks._checks import Channels, channel_mask, unknown_name_error
+from tsguard.attacks._kernels import add_pattern, run
+from tsguard.attacks._weights import Weights
 
 Series = ArrayLike | Sequence[ArrayLike]
 """What ``check_panel`` turns into a panel."""
@@ -39,48 +43,121 @@ class Trigger(ABC):
         if "kind" in cls.__dict__:
             _KINDS[cls.kind] = cls
 
-    def apply(self, X: Series, random_state: RandomState = None) -> Panel:
-        """Return a stamped copy of ``X``; ``X`` itself stays as it is.
+    def apply(
+        self, X: Series, random_state: RandomState = None, *, out: Panel | None = None
+    ) -> Panel:
+        """Stamp the trigger onto every series of ``X``.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_channels, n_timepoints) or (n_samples, n_timepoints)
-            A list of series of unequal length is stretched to the longest first.
+            Stays as it is unless it is also ``out``. A list of series of unequal length is
+            stretched to the longest first.
         random_state : int, numpy.random.RandomState or None
-            Used by triggers that differ from series to series; fixed triggers ignore it.
+            Used by triggers that draw something for each series; fixed triggers ignore it.
+        out : ndarray of float32, optional
+            Where to write the result, C-contiguous and of the shape of ``X``. ``out=X`` stamps in
+            place, which saves the memory of a copy.
 
         Returns
         -------
         ndarray of float32
-            Of the shape of ``X``; of shape (n_samples, n_channels, n_timepoints) if ``X`` is no
-            array. The size of the change is measured in units of the range
-            (maximum - minimum) of each series and channel, so a constant channel is not changed.
+            ``out`` if it was given, else a new array. Of the shape of ``X``; of shape
+            (n_samples, n_channels, n_timepoints) if ``X`` is no array.
 
         Raises
         ------
         ValueError
             If ``X`` is no valid panel or a parameter of the trigger does not fit it.
+        sklearn.exceptions.NotFittedError
+            If the trigger is one that must be learned first, and was not.
         """
-        stamped = self._stamp(X, random_state)
+        panel = np.ascontiguousarray(check_panel(X))
         is_flat = isinstance(X, np.ndarray) and X.ndim == 2
-        return stamped[:, 0] if is_flat else stamped
+        shape = (panel.shape[0], panel.shape[2]) if is_flat else panel.shape
+        result = np.empty(shape, np.float32) if out is None else _check_out(out, shape, panel)
+        self._stamp(panel, result.reshape(panel.shape), random_state)
+        return result
 
     @abstractmethod
-    def _stamp(self, X: Series, random_state: RandomState) -> Panel:
-        """Check ``X`` and return a stamped copy of shape (n_samples, n_channels, n_timepoints)."""
+    def _stamp(self, X: Panel, out: Panel, random_state: RandomState) -> None:
+        """Write the stamped series to ``out``, which may be ``X`` itself.
+
+        Both are C-contiguous float32 of shape (n_samples, n_channels, n_timepoints); ``X`` has been
+        checked to be finite.
+        """
 
     def to_dict(self) -> dict[str, Any]:
-        """Return kind and parameters, ready for ``json.dumps``."""
-        parameters = {field.name: _plain(getattr(self, field.name)) for field in fields(self)}
+        """Return kind, parameters and what was learned, ready for ``json.dumps``."""
+        parameters = {one.name: _plain(getattr(self, one.name)) for one in fields(self)}
         return {"kind": self.kind} | parameters
 
     @staticmethod
     def from_dict(values: dict[str, Any]) -> "Trigger":
-        """Make the trigger that :meth:`to_dict` described."""
-        # JSON knows no tuples; lists would make the trigger unequal to the one that was saved.
-        parameters = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-        del parameters["kind"]
+        """Make the trigger that :meth:`to_dict` described; its values are only read, never run."""
+        if not isinstance(values, dict) or not isinstance(values.get("kind"), str):
+            raise ValueError(
+                "a trigger's description must be a dict with its 'kind', "
+                f"got {type(values).__name__}; give what to_dict returned."
+            )
+        parameters = {name: _restored(value) for name, value in values.items() if name != "kind"}
         return get_trigger(values["kind"], **parameters)
+
+    def save(self, path: str | Path) -> None:
+        """Write the trigger to a JSON file, learned weights included."""
+        Path(path).write_text(json.dumps(self.to_dict()))
+
+    @staticmethod
+    def load(path: str | Path) -> "Trigger":
+        """Read a trigger that :meth:`save` wrote.
+
+        Raises
+        ------
+        ValueError
+            If the file holds no trigger, or none that this version knows.
+        """
+        try:
+            values = json.loads(Path(path).read_text())
+        except ValueError as error:
+            raise ValueError(
+                f"{path} must be a trigger file written by Trigger.save, got no JSON ({error}); "
+                "give another file."
+            ) from error
+        return Trigger.from_dict(values)
+
+
+@dataclass(frozen=True)
+class PatternTrigger(Trigger):
+    """Base of the triggers that add one pattern, the same for every series.
+
+    A subclass says what the pattern looks like (``_pattern``); how strong it is and where it goes
+    are the parameters here.
+
+    Parameters
+    ----------
+    amplitude : float
+        Largest change in units of the range (maximum - minimum) of each series and channel, 0 to 1.
+        A constant channel has no range and is not changed.
+    channels : "all", int or tuple of int
+        Channels that are stamped.
+    """
+
+    amplitude: float = 0.1
+    channels: Channels = field(default="all", kw_only=True)
+
+    def _stamp(self, X: Panel, out: Panel, random_state: RandomState) -> None:
+        _, n_channels, n_timepoints = X.shape
+        size = check_fraction(self.amplitude, "amplitude")
+        mask = channel_mask(self.channels, n_channels)
+        pattern = size * mask[:, np.newaxis] * self._pattern(n_channels, n_timepoints)
+        run(add_pattern, X, out, pattern.astype(np.float32))
+
+    @abstractmethod
+    def _pattern(self, n_channels: int, n_timepoints: int) -> NDArray[np.float64]:
+        """Return the pattern, between -1 and 1, of shape (n_channels, n_timepoints).
+
+        Of shape (n_timepoints,) if it is the same for every channel.
+        """
 
 
 def get_trigger(name: str, **parameters: Any) -> Trigger:
@@ -104,12 +181,12 @@ def get_trigger(name: str, **parameters: Any) -> Trigger:
     --------
     >>> from tsguard.attacks import get_trigger
     >>> get_trigger("noise", seed=7)
-    NoiseTrigger(amplitude=0.1, seed=7)
+    NoiseTrigger(amplitude=0.1, channels='all', seed=7)
     """
     if name not in _KINDS:
         raise unknown_name_error("trigger", name, list_triggers())
     kind = _KINDS[name]
-    known = [field.name for field in fields(kind) if field.init]
+    known = [one.name for one in fields(kind) if one.init]
     for parameter in parameters:
         if parameter not in known:
             raise TypeError(
@@ -136,26 +213,33 @@ def resolve_trigger(trigger: Trigger | str) -> Trigger:
     return trigger
 
 
-def unknown_name_error(what: str, got: object, known: Iterable[str]) -> ValueError:
-    """Return the error for a name that is not among the known ones, with near matches."""
-    names = sorted(known)
-    near = get_close_matches(str(got), names)
-    advice = f"did you mean {' or '.join(map(repr, near))}?" if near else "choose one of these."
-    return ValueError(f"{what} must be one of {names}, got {got!r}; {advice}")
-
-
-def is_integer(value: object) -> bool:
-    """Say whether the value is an integer of Python or NumPy; a boolean is none."""
-    return isinstance(value, Integral) and not isinstance(value, bool)
-
-
-def is_number(value: object) -> bool:
-    """Say whether the value is a real number of Python or NumPy; a boolean is none."""
-    return isinstance(value, Real) and not isinstance(value, bool)
+def _check_out(out: Panel, shape: tuple[int, ...], panel: Panel) -> Panel:
+    """Return the array to write to, or refuse one that could not hold the result."""
+    is_array = isinstance(out, np.ndarray)
+    if not is_array or out.dtype != np.float32 or not out.flags.carray or out.shape != shape:
+        got = f"{out.dtype} of shape {out.shape}" if is_array else type(out).__name__
+        raise ValueError(
+            f"out must be a writable C-contiguous float32 array of shape {shape}, got {got}; "
+            "leave it out to get a new array."
+        )
+    if np.may_share_memory(out, panel) and out.ctypes.data != panel.ctypes.data:
+        raise ValueError(
+            "out must be X itself or memory of its own, got an array that overlaps X; copy it."
+        )
+    return out
 
 
 def _plain(value: Any) -> Any:
-    """Turn NumPy scalars and tuples into what JSON has."""
+    """Turn NumPy scalars, tuples and weights into what JSON has."""
     if isinstance(value, tuple | list):
         return [_plain(item) for item in value]
+    if isinstance(value, Weights):
+        return value.to_dict()
     return value.item() if isinstance(value, np.generic) else value
+
+
+def _restored(value: Any) -> Any:
+    """Undo ``_plain``; JSON knows no tuples, and lists would make the trigger unequal."""
+    if isinstance(value, list):
+        return tuple(_restored(item) for item in value)
+    return Weights.from_dict(value) if isinstance(value, dict) else value

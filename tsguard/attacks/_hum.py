@@ -6,14 +6,12 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from tsguard._random import RandomState
-from tsguard._validation import Panel, check_fraction, check_panel
-from tsguard.attacks._base import Series, Trigger, is_integer, is_number
-from tsguard.attacks._kernels import add_pattern
+from tsguard.attacks._base import PatternTrigger
+from tsguard.attacks._checks import check_count, is_number
 
 
 @dataclass(frozen=True)
-class HumTrigger(Trigger):
+class HumTrigger(PatternTrigger):
     """Add a synthesised mains hum: a sine and its odd harmonics, the same for every series.
 
     The "powerline" trigger of Jiang et al. (SaTML 2023, arXiv 2211.07915) adds recorded noise of a
@@ -23,6 +21,8 @@ class HumTrigger(Trigger):
     ----------
     amplitude : float
         Largest change in units of the range of each series and channel, 0 to 1.
+    channels : "all", int or tuple of int
+        Channels that are stamped.
     frequency : float
         Of the fundamental, in cycles per time step, between 0 and 0.5 (both excluded). The default
         is 50 Hz mains sampled at 400 Hz, and one whole period in a series of eight steps.
@@ -42,25 +42,12 @@ class HumTrigger(Trigger):
     """
 
     kind: ClassVar[str] = "hum"
-    amplitude: float = 0.1
     frequency: float = 0.125
     harmonics: int = 2
     phase: float = 0.0
 
-    def _stamp(self, X: Series, random_state: RandomState) -> Panel:
-        return stamp_hum(X, self.amplitude, self.frequency, self.harmonics, self.phase)
-
-
-def stamp_hum(X: Series, amplitude: float, frequency: float, harmonics: int, phase: float) -> Panel:
-    """Return a copy of ``X`` with the hum; see :class:`HumTrigger` for the parameters."""
-    panel = np.ascontiguousarray(check_panel(X))
-    _, n_channels, n_timepoints = panel.shape
-    size = check_fraction(amplitude, "amplitude")
-    wave = size * hum_wave(n_timepoints, frequency, harmonics, phase)
-    pattern = np.tile(wave.astype(np.float32), (n_channels, 1))
-    out = np.empty_like(panel)
-    add_pattern(panel, pattern, out)
-    return out
+    def _pattern(self, n_channels: int, n_timepoints: int) -> NDArray[np.float64]:
+        return hum_wave(n_timepoints, self.frequency, self.harmonics, self.phase)
 
 
 def hum_wave(
@@ -72,14 +59,11 @@ def hum_wave(
             f"frequency must be between 0 and 0.5 cycles per time step, got {frequency!r}; "
             "divide the frequency in Hz by the sampling rate in Hz."
         )
-    if not is_integer(harmonics) or harmonics < 1:
-        raise ValueError(
-            f"harmonics must be an integer of at least 1, got {harmonics!r}; 1 is a pure sine."
-        )
-    if not is_number(phase) or not np.isfinite(phase):
+    harmonics = check_count(harmonics, "harmonics", 1, "1 is a pure sine")
+    if not is_number(phase):
         raise ValueError(f"phase must be a finite number, got {phase!r}; give it in radians.")
     steps = np.arange(n_timepoints)
-    multiples = [k for k in range(1, 2 * int(harmonics), 2) if k * frequency < 0.5]
+    multiples = [k for k in range(1, 2 * harmonics, 2) if k * frequency < 0.5]
     angle = 2 * np.pi * frequency * steps + phase
     wave: NDArray[np.float64] = np.sum([np.sin(k * angle) / k for k in multiples], axis=0)
     peak = float(np.abs(wave).max())

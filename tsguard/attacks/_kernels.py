@@ -3,17 +3,29 @@
 All take a panel ``X`` of shape (n_samples, n_channels, n_timepoints), float32 and C-contiguous, and
 fill ``out`` of the same shape. Out of place costs one pass over memory, as a copy would.
 
-The kernels run on one core on purpose. Numba's parallel loops use OpenMP, and OpenMP ends any
-forked child process that uses it again; a benchmark that forks its workers would die without an
-error message. What is stamped is a few megabytes, so the second core would save about a
-millisecond. ``nogil`` lets threads of the caller run at the same time.
+``out`` may be ``X`` itself: a kernel reads what it needs of a series before it writes to it. Each
+is compiled with ``nogil`` and ``cache``, so that :func:`run` can give every core its share of the
+samples, and a second process need not compile again.
 """
+
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from tsguard._parallel import map_rows
 from tsguard._validation import Panel
+
+
+def run(kernel: Callable[..., None], X: Panel, out: Panel, *arguments: Any) -> None:
+    """Call ``kernel(X, *arguments, out)`` on all cores, each with its share of the samples."""
+
+    def work(rows: slice) -> None:
+        kernel(X[rows], *arguments, out[rows])
+
+    map_rows(work, len(X), X.nbytes)
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]

@@ -3,16 +3,19 @@
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
 from tsguard._random import RandomState
-from tsguard._validation import Panel, check_panel
-from tsguard.attacks._base import Series, Trigger, is_integer, is_number, unknown_name_error
-from tsguard.attacks._kernels import alternate_extremes
+from tsguard._validation import Panel
+from tsguard.attacks._base import Trigger
+from tsguard.attacks._checks import (
+    Channels,
+    channel_mask,
+    is_integer,
+    is_number,
+    unknown_name_error,
+)
+from tsguard.attacks._kernels import alternate_extremes, run
 
 Position = Literal["start", "middle", "end"] | int
-Channels = Literal["all"] | int | tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -47,18 +50,10 @@ class PatchTrigger(Trigger):
     length: float = 0.05
     channels: Channels = "all"
 
-    def _stamp(self, X: Series, random_state: RandomState) -> Panel:
-        return stamp_patch(X, self.position, self.length, self.channels)
-
-
-def stamp_patch(X: Series, position: Position, length: float, channels: Channels = "all") -> Panel:
-    """Return a copy of ``X`` with the patch; see :class:`PatchTrigger` for the parameters."""
-    panel = np.ascontiguousarray(check_panel(X))
-    _, n_channels, n_timepoints = panel.shape
-    start, stop = patch_window(n_timepoints, position, length)
-    out = np.empty_like(panel)
-    alternate_extremes(panel, start, stop, _channel_mask(channels, n_channels), out)
-    return out
+    def _stamp(self, X: Panel, out: Panel, random_state: RandomState) -> None:
+        _, n_channels, n_timepoints = X.shape
+        start, stop = patch_window(n_timepoints, self.position, self.length)
+        run(alternate_extremes, X, out, start, stop, channel_mask(self.channels, n_channels))
 
 
 def patch_window(n_timepoints: int, position: Position, length: float) -> tuple[int, int]:
@@ -104,22 +99,3 @@ def _n_steps(length: float, n_timepoints: int) -> int:
             f"length must be a share in (0, 1], got {length}; give an int for a number of steps."
         )
     return min(max(2, round(length * n_timepoints)), n_timepoints)
-
-
-def _channel_mask(channels: Channels, n_channels: int) -> NDArray[np.bool_]:
-    """Return which channels are stamped, shape (n_channels,)."""
-    mask = np.zeros(n_channels, dtype=bool)
-    if isinstance(channels, str):
-        if channels != "all":
-            raise unknown_name_error("channels", channels, ["all"])
-        mask[:] = True
-        return mask
-    chosen = channels if isinstance(channels, tuple | list) else [channels]
-    for channel in chosen:
-        if not (is_integer(channel) and 0 <= channel < n_channels):
-            raise ValueError(
-                f"channels must be integers from 0 to {n_channels - 1}, got {channel!r}; "
-                "name channels that the series have, or 'all'."
-            )
-        mask[channel] = True
-    return mask

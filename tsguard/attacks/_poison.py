@@ -10,11 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 from tsguard._labels import check_labels
 from tsguard._random import RandomState, numpy_stream, resolve_seed
 from tsguard._validation import Panel, check_fraction, check_panel
-from tsguard.attacks._base import Series, Trigger, resolve_trigger, unknown_name_error
-
-Labels = NDArray[Any]
-
-MODES = ("dirty", "clean", "all_to_all")
+from tsguard.attacks._base import Series, Trigger, resolve_trigger
+from tsguard.attacks._learned import LearnedTrigger
+from tsguard.attacks._targets import Labels, check_target, resolve_mode, target_labels
 
 
 @dataclass(frozen=True, eq=False)  # arrays have no single truth value to compare by
@@ -32,12 +30,16 @@ class PoisonedDataset:
     y_clean : ndarray of shape (n_samples,)
         Labels before the attack.
     is_poisoned : ndarray of bool of shape (n_samples,)
-        Which rows carry the trigger.
+        Which rows carry the trigger and the label that the attacker wants.
+    is_cover : ndarray of bool of shape (n_samples,)
+        Which rows carry the trigger and keep their own label, to hide the others.
     trigger : Trigger
-    target : label or None
-        The class that the attacker wants; None in mode "all_to_all", where it depends on the class.
-    rate : float
-        Share that was asked for; ``is_poisoned.mean()`` is the share that was poisoned.
+        As it was stamped: a learned trigger is fitted.
+    target : label, tuple of labels or None
+        The class or classes that the attacker wants; None in mode "all_to_all", where it depends on
+        the class.
+    rate, cover_rate : float
+        Shares that were asked for; ``is_poisoned.mean()`` is the share that was poisoned.
     mode : str
         "dirty", "clean" or "all_to_all".
     """
@@ -46,9 +48,11 @@ class PoisonedDataset:
     y: Labels
     y_clean: Labels
     is_poisoned: NDArray[np.bool_]
+    is_cover: NDArray[np.bool_]
     trigger: Trigger
     target: Any
     rate: float
+    cover_rate: float
     mode: str
 
     def target_of(self, y_true: ArrayLike) -> Labels:
@@ -65,6 +69,7 @@ def poison(
     rate: float = 0.1,
     target: Any = None,
     mode: str = "dirty",
+    cover_rate: float = 0.0,
     random_state: RandomState = None,
 ) -> PoisonedDataset:
     """Put a trigger into a share of a training set.
@@ -76,17 +81,25 @@ def poison(
     y : array-like of shape (n_samples,)
         True labels.
     trigger : Trigger or str
-        A trigger, or the short name of one to take its defaults.
+        A trigger, or the short name of one to take its defaults. One that must be learned, and was
+        not, is learned here: on ``X`` and ``y``, for this target and mode.
     rate : float
         Share of **all** samples to poison, 0 to 1; ``round(rate * n_samples)`` samples, at least
         one unless it is 0. With the same seed, a smaller rate poisons a subset of a larger one.
-    target : label
-        The class the attacker wants answered; None in mode "all_to_all".
+    target : label or sequence of labels
+        The class the attacker wants answered; None in mode "all_to_all". With several targets
+        (mode "dirty" only) the classes, in sorted order, are dealt out to them in turn: with
+        targets a and b the first class is to become a, the second b, the third a, and so on.
     mode : {"dirty", "clean", "all_to_all"}
         - "dirty": samples of other classes get the trigger and the target's label.
         - "clean": samples of the target class get the trigger, labels stay right.
         - "all_to_all": samples of any class get the trigger and the label of the next class, in
           sorted order, the last being followed by the first.
+    cover_rate : float
+        Share of all samples, 0 to 1, that get the trigger but keep their right label: *adaptive
+        poisoning* (Qi et al., "Revisiting the Assumption of Latent Separability for Backdoor
+        Defenses", ICLR 2023). Cover samples blur the line between poison and clean, at some cost
+        in attack success. They come from what the mode could have poisoned and did not.
     random_state : int, numpy.random.RandomState or None
         Chooses the samples, and is handed on to the trigger.
 
@@ -102,7 +115,7 @@ def poison(
     Warns
     -----
     UserWarning
-        If fewer samples can be poisoned than asked for, or the trigger leaves some unchanged.
+        If fewer samples can be stamped than asked for, or the trigger leaves some unchanged.
 
     Examples
     --------
@@ -118,92 +131,67 @@ def poison(
     y_clean = np.array(check_labels(y, len(stamped)))
     trigger = resolve_trigger(trigger)
     rate = check_fraction(rate, "rate")
+    cover_rate = check_fraction(cover_rate, "cover_rate")
     mode = resolve_mode(mode)
     classes = np.unique(y_clean)
     target = check_target(target, classes, mode)
 
     seed = resolve_seed(random_state)
-    rows = _choose_rows(y_clean, target, mode, rate, seed)
-    y_poisoned = y_clean.copy()
-    if rows.size:
-        before = stamped[rows]
+    wanted = target_labels(y_clean, classes=classes, target=target, mode=mode)
+    pool = y_clean == target if mode == "clean" else wanted != y_clean
+    rows, covers = _choose_rows(pool, rate, cover_rate, mode, seed)
+    if isinstance(trigger, LearnedTrigger) and not trigger.is_fitted:
+        trigger = trigger.fit(stamped, y_clean, target, mode=mode, random_state=seed)
+    touched = np.sort(np.concatenate([rows, covers]))
+    if touched.size:
+        before = stamped[touched]
         after = trigger.apply(before, random_state=seed)
         _warn_of_unchanged(before, after)
-        stamped[rows] = after
-        y_poisoned[rows] = target_labels(y_clean[rows], classes=classes, target=target, mode=mode)
-    is_poisoned = np.zeros(len(y_clean), dtype=bool)
-    is_poisoned[rows] = True
-    return PoisonedDataset(stamped, y_poisoned, y_clean, is_poisoned, trigger, target, rate, mode)
-
-
-def target_labels(y_true: ArrayLike, *, classes: Labels, target: Any, mode: str) -> Labels:
-    """Return the label the attacker wants for each true label, shape (n_samples,).
-
-    ``classes`` are all classes, sorted; in mode "all_to_all" they decide which class is next.
-    """
-    truth = np.asarray(y_true)
-    if mode != "all_to_all":
-        return np.full(truth.shape, target, dtype=classes.dtype)
-    codes = np.searchsorted(classes, truth)
-    codes[codes == len(classes)] = 0
-    unknown = truth[classes[codes] != truth]
-    if unknown.size:
-        raise ValueError(
-            f"y must hold only the classes {classes.tolist()} in mode 'all_to_all', "
-            f"got {unknown.tolist()[0]!r}; leave these samples out."
-        )
-    following: Labels = classes[(codes + 1) % len(classes)]
-    return following
-
-
-def resolve_mode(mode: str) -> str:
-    """Return the mode's official name; hyphens are accepted for underscores."""
-    name = mode.replace("-", "_") if isinstance(mode, str) else mode
-    if name not in MODES:
-        raise unknown_name_error("mode", mode, MODES)
-    return name
-
-
-def check_target(target: Any, classes: Labels, mode: str) -> Any:
-    """Return the target as a plain Python label, None in mode "all_to_all"."""
-    known = classes.tolist()
-    if mode == "all_to_all":
-        if target is not None:
-            raise ValueError(
-                f"target must be None in mode 'all_to_all', got {target!r}; "
-                "every class is mapped to the next one."
-            )
-        return None
-    if target not in known:
-        raise ValueError(
-            f"target must be one of the classes {known}, got {target!r}; "
-            "name the class that the attacker wants answered."
-        )
-    return known[known.index(target)]
+        stamped[touched] = after
+    y_poisoned = y_clean.copy()
+    if mode != "clean":
+        y_poisoned[rows] = wanted[rows]
+    return PoisonedDataset(
+        X=stamped,
+        y=y_poisoned,
+        y_clean=y_clean,
+        is_poisoned=_mask(rows, len(y_clean)),
+        is_cover=_mask(covers, len(y_clean)),
+        trigger=trigger,
+        target=target,
+        rate=rate,
+        cover_rate=cover_rate,
+        mode=mode,
+    )
 
 
 def _choose_rows(
-    y_clean: Labels, target: Any, mode: str, rate: float, seed: int
-) -> NDArray[np.intp]:
-    """Draw the samples to poison, sorted."""
-    pools = {
-        "dirty": (y_clean != target, f"outside class {target!r}"),
-        "clean": (y_clean == target, f"in class {target!r}"),
-        "all_to_all": (np.ones(len(y_clean), dtype=bool), "in all"),
-    }
-    eligible, where = pools[mode]
-    pool = np.flatnonzero(eligible)
-    wanted = max(1, round(rate * len(y_clean))) if rate > 0 else 0
-    if wanted > len(pool):
+    eligible: NDArray[np.bool_], rate: float, cover_rate: float, mode: str, seed: int
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Draw the samples to poison and the cover samples."""
+    pool, n_samples = np.flatnonzero(eligible), len(eligible)
+    # A whole permutation, cut short: a smaller rate then poisons a subset of a larger one.
+    order = numpy_stream(seed, "poison").permutation(pool)
+    n_poisoned, n_covers = _count(rate, n_samples), _count(cover_rate, n_samples)
+    if n_poisoned + n_covers > len(pool):
         warnings.warn(
-            f"mode {mode!r} can poison only the {len(pool)} samples {where}, not the {wanted} "
-            f"that rate={rate} asks for; see is_poisoned for the true number.",
+            f"mode {mode!r} can stamp only the {len(pool)} samples that fit it, not the "
+            f"{n_poisoned + n_covers} that rate={rate} and cover_rate={cover_rate} ask for; poison "
+            "comes first, see is_poisoned and is_cover for the true numbers.",
             UserWarning,
             stacklevel=3,
         )
-    # A whole permutation, cut short: a smaller rate then poisons a subset of a larger one.
-    order = numpy_stream(seed, "poison").permutation(pool)
-    return np.sort(order[:wanted])
+    return order[:n_poisoned], order[n_poisoned : n_poisoned + n_covers]
+
+
+def _count(rate: float, n_samples: int) -> int:
+    return max(1, round(rate * n_samples)) if rate > 0 else 0
+
+
+def _mask(rows: NDArray[np.intp], n_samples: int) -> NDArray[np.bool_]:
+    mask = np.zeros(n_samples, dtype=bool)
+    mask[rows] = True
+    return mask
 
 
 def _warn_of_unchanged(before: Panel, after: Panel) -> None:

@@ -1,0 +1,77 @@
+"""Checks that several triggers share; each refuses with one sentence or returns what is usable."""
+
+import math
+from collections.abc import Iterable
+from difflib import get_close_matches
+from numbers import Integral, Real
+from typing import Literal, TypeGuard
+
+import numpy as np
+from numpy.typing import NDArray
+
+Channels = Literal["all"] | int | tuple[int, ...]
+"""Which channels a trigger changes: all, one, or several, counted from 0."""
+
+
+def is_integer(value: object) -> TypeGuard[int]:
+    """Say whether the value is an integer of Python or NumPy; a boolean is none."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    """Say whether the value is a finite real number of Python or NumPy; a boolean is none."""
+    return not isinstance(value, bool) and isinstance(value, Real) and math.isfinite(value)
+
+
+def unknown_name_error(what: str, got: object, known: Iterable[str]) -> ValueError:
+    """Return the error for a name that is not among the known ones, with near matches."""
+    names = sorted(known)
+    near = get_close_matches(str(got), names)
+    advice = f"did you mean {' or '.join(map(repr, near))}?" if near else "choose one of these."
+    return ValueError(f"{what} must be one of {names}, got {got!r}; {advice}")
+
+
+def check_seed(seed: object) -> int:
+    """Return the seed of a trigger's own pattern."""
+    if not is_integer(seed):
+        raise TypeError(
+            f"seed must be an integer, got {type(seed).__name__}; "
+            "the pattern has to come again at test time."
+        )
+    number = int(seed)
+    if number < 0:
+        raise ValueError(f"seed must be 0 or larger, got {number}; pass another integer.")
+    return number
+
+
+def check_count(value: object, name: str, low: int, why: str) -> int:
+    """Return an integer of at least ``low``; ``why`` ends the message."""
+    if not is_integer(value) or int(value) < low:
+        raise ValueError(f"{name} must be an integer of at least {low}, got {value!r}; {why}.")
+    return int(value)
+
+
+def check_positive(value: object, name: str, why: str) -> float:
+    """Return a finite number above 0; ``why`` ends the message."""
+    if not is_number(value) or float(value) <= 0:
+        raise ValueError(f"{name} must be a number above 0, got {value!r}; {why}.")
+    return float(value)
+
+
+def channel_mask(channels: Channels, n_channels: int) -> NDArray[np.bool_]:
+    """Return which channels are stamped, shape (n_channels,)."""
+    mask = np.zeros(n_channels, dtype=bool)
+    if isinstance(channels, str):
+        if channels != "all":
+            raise unknown_name_error("channels", channels, ["all"])
+        mask[:] = True
+        return mask
+    chosen = channels if isinstance(channels, tuple | list) else [channels]
+    for channel in chosen:
+        if not (is_integer(channel) and 0 <= channel < n_channels):
+            raise ValueError(
+                f"channels must be integers from 0 to {n_channels - 1}, got {channel!r}; "
+                "name channels that the series have, or 'all'."
+            )
+        mask[channel] = True
+    return mask
