@@ -49,6 +49,17 @@ def test_learns_and_answers_in_the_given_labels(classifier, waves):
     assert (classifier.classes_[probabilities.argmax(axis=1)] == classifier.predict(X)).all()
 
 
+def test_fit_leaves_the_number_of_torch_threads_alone():
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        X = np.random.default_rng(0).normal(size=(12, 20))
+        E2ABLClassifier("fcn", n_epochs=1, random_state=0).fit(X, np.arange(12) % 2)
+        assert torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_integer_labels_stay_integers(waves):
     X, y = waves
     codes = np.where(y == "slow", 7, -3)

@@ -2,6 +2,8 @@
 
 import importlib
 import pickle
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -141,3 +143,15 @@ def test_missing_tsai_gives_the_install_line(monkeypatch):
     monkeypatch.setattr(importlib, "import_module", missing)
     with pytest.raises(ImportError, match="run `pip install tsai`"):
         find_tsai_class("FCN")
+
+
+def test_first_use_of_tsai_leaves_the_global_generators_alone():
+    code = """
+import random, numpy as np
+from tsguard.models._tsai import find_tsai_class
+random.seed(1); np.random.seed(1)
+expected = random.Random(1).random(), np.random.RandomState(1).random_sample()
+find_tsai_class("FCN")
+assert (random.random(), np.random.random_sample()) == expected
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from tsguard._base import NeuralClassifier, TrainingSet
+from tsguard._device import torch_threads_kept
 from tsguard._engine import Records, Targets
 from tsguard._isolation import EvidenceIsolation, Isolation, LossDropIsolation
 from tsguard._objectives import two_heads
@@ -168,7 +169,8 @@ class E2ABLClassifier(NeuralClassifier):
         if self.suspicion == "loss_drop":
             return LossDropIsolation(data.codes, rates)
         rng = numpy_stream(seed, "evidence")
-        evidence = find_evidence(series_views(panel, rng), data.codes, data.n_classes, rng)
+        with torch_threads_kept():
+            evidence = find_evidence(series_views(panel, rng), data.codes, data.n_classes, rng)
         return EvidenceIsolation(data.codes, data.n_classes, evidence, rates)
 
     def _keep_verdict(self, verdict: Verdict, codes: NDArray[np.int64], records: Records) -> None:
