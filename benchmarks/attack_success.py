@@ -63,6 +63,9 @@ def main() -> None:
     run.add_argument("--datasets", nargs="+", default=list(DATASETS), choices=DATASETS)
     run.add_argument("--seeds", nargs="+", type=int, default=[0])
     run.add_argument("--results", type=Path, default=RESULTS)
+    run.add_argument(
+        "--triggers", type=Path, default=None, help="folder that keeps learned triggers for reuse"
+    )
     run.set_defaults(command=run_grid)
     table = commands.add_parser("table")
     table.add_argument("--results", type=Path, default=RESULTS)
@@ -87,11 +90,13 @@ def run_grid(options: argparse.Namespace) -> None:
             options.backbones,
         )
     ]
-    run_missing(options.results, KEYS, cells, run_cell, (options.data,), options.jobs)
+    shared = (options.data, options.triggers)
+    run_missing(options.results, KEYS, cells, run_cell, shared, options.jobs)
 
 
 def run_cell(
     data: Path | None,
+    kept: Path | None,
     dataset: str,
     backbone: str,
     attack: str,
@@ -107,7 +112,7 @@ def run_cell(
 
     torch.set_num_threads(1)
     loaded = load(data, dataset, seed)
-    trigger, learning = make_trigger(data, dataset, attack, mode, seed)
+    trigger, learning = make_trigger(data, kept, dataset, attack, mode, seed)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="mode .* can stamp only")  # n_poisoned says it
         experiment = Experiment.prepare(
@@ -137,7 +142,7 @@ def run_cell(
         "relative_l2": l2,
         "relative_linf": linf,
         "n_test": len(loaded.y_test),
-        "learning_seconds": round(learning, 2),
+        "learning_seconds": learning,
         "seconds": round(seconds, 2),
         "device": f"cpu, 1 thread of {os.cpu_count()}",
         "versions": versions(),
@@ -153,17 +158,24 @@ def load(data: Path | None, dataset: str, seed: int):
 
 
 @lru_cache(maxsize=4)
-def make_trigger(data: Path | None, dataset: str, attack: str, mode: str, seed: int):
-    """Return the trigger of a cell, learned where it must be, and the seconds that took."""
+def make_trigger(
+    data: Path | None, kept: Path | None, dataset: str, attack: str, mode: str, seed: int
+):
+    """Return the trigger of a cell and the seconds that learning it took, None if it was kept."""
     from tsguard._experiment import draw_target
-    from tsguard.attacks import LearnedTrigger, get_trigger
+    from tsguard.attacks import LearnedTrigger, Trigger, get_trigger
 
     trigger = get_trigger(attack)
     if not isinstance(trigger, LearnedTrigger):
         return trigger, 0.0
-    loaded = load(data, dataset, seed)
     options = MODES[mode]
+    loaded = load(data, dataset, seed)
     target = draw_target(loaded, seed, options.get("mode", "dirty"), options.get("n_targets", 1))
+    # Modes with one target learn the same trigger.
+    goal = {"all_to_all": "next", "two_targets": "two"}.get(mode, "one")
+    path = kept / f"{dataset}-{attack}-{goal}-{seed}.json" if kept else None
+    if path is not None and path.exists():
+        return Trigger.load(path), None
     start = time.perf_counter()
     trigger = trigger.fit(
         loaded.X_train,
@@ -172,7 +184,11 @@ def make_trigger(data: Path | None, dataset: str, attack: str, mode: str, seed: 
         mode=options.get("mode", "dirty"),
         random_state=seed,
     )
-    return trigger, time.perf_counter() - start
+    seconds = round(time.perf_counter() - start, 2)
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        trigger.save(path)
+    return trigger, seconds
 
 
 @lru_cache(maxsize=4)

@@ -12,7 +12,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from tsguard import attacks
 from tsguard.attacks import HumTrigger, NoiseTrigger, PatchTrigger
 from tsguard.attacks._hum import hum_wave
-from tsguard.attacks._kernels import add_pattern, alternate_extremes
+from tsguard.attacks._kernels import add_pattern, add_shifted_wave, alternate_extremes, run
 from tsguard.attacks._patch import patch_window
 
 # numba compiles within the first example, so no example can have a deadline.
@@ -58,6 +58,70 @@ def test_keeps_shape_dtype_and_input(X, trigger):
     assert not np.shares_memory(stamped, X)
     np.testing.assert_array_equal(X, before)
     np.testing.assert_array_equal(stamped, trigger.apply(X, random_state=0))
+
+
+@relaxed
+@given(panels, triggers)
+def test_out_takes_the_result_and_may_be_the_input(X, trigger):
+    stamped = trigger.apply(X)
+    out = np.full_like(X, np.nan)
+    assert trigger.apply(X, out=out) is out
+    np.testing.assert_array_equal(out, stamped)
+    assert trigger.apply(X, out=X) is X
+    np.testing.assert_array_equal(X, stamped)
+
+
+def test_out_of_flat_input_is_flat(panel):
+    flat = panel[:, 0].copy()
+    out = np.empty_like(flat)
+    assert NoiseTrigger().apply(flat, out=out) is out
+    np.testing.assert_array_equal(out, NoiseTrigger().apply(flat))
+
+
+@pytest.mark.parametrize(
+    ("out", "got"),
+    [
+        (np.empty((4, 3, 60)), "float64 of shape (4, 3, 60)"),
+        (np.empty((4, 3, 59), np.float32), "float32 of shape (4, 3, 59)"),
+        (np.empty((3, 4, 60), np.float32).transpose(1, 0, 2), "float32 of shape (4, 3, 60)"),
+        (np.broadcast_to(np.float32(0), (4, 3, 60)), "float32 of shape (4, 3, 60)"),
+        ([], "list"),
+    ],
+    ids=["dtype", "shape", "order", "read-only", "type"],
+)
+def test_out_that_cannot_hold_the_result_is_refused(panel, out, got):
+    with pytest.raises(ValueError, match="out must be") as caught:
+        PatchTrigger().apply(panel, out=out)
+    assert str(caught.value) == (
+        "out must be a writable C-contiguous float32 array of shape (4, 3, 60), "
+        f"got {got}; leave it out to get a new array."
+    )
+
+
+def test_out_that_overlaps_the_input_is_refused(panel):
+    before = panel.copy()
+    with pytest.raises(ValueError, match="overlaps X; copy it"):
+        PatchTrigger().apply(panel[:-1], out=panel[1:])
+    np.testing.assert_array_equal(panel, before)
+
+
+@pytest.mark.parametrize("kind", ["patch", "hum", "noise", "sine", "blend", "warp", "phase"])
+def test_many_series_are_stamped_as_few_are(kind):
+    # Above 4 MiB every core takes a share; below, one thread does it all.
+    X = np.random.default_rng(0).normal(size=(2001, 4, 140)).astype(np.float32)
+    trigger = attacks.get_trigger(kind)
+    pieces = [trigger.apply(piece) for piece in np.array_split(X, 5)]
+    np.testing.assert_array_equal(trigger.apply(X), np.concatenate(pieces))
+
+
+def test_run_gives_each_thread_its_share_of_the_rows():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(2001, 4, 140)).astype(np.float32)
+    wave, starts = rng.normal(size=160).astype(np.float32), rng.integers(20, size=len(X))
+    once, shared = np.empty_like(X), np.empty_like(X)
+    add_shifted_wave(X, wave, np.ones(4, bool), starts, once)
+    run(add_shifted_wave, X, shared, wave, np.ones(4, bool), rows=starts)
+    np.testing.assert_array_equal(shared, once)
 
 
 @relaxed
@@ -265,6 +329,18 @@ def test_hum_and_noise_are_the_same_for_every_series():
         np.testing.assert_array_equal(change[1:, :, :-1], change[:-1, :, :-1])
 
 
+@pytest.mark.parametrize("kind", [HumTrigger, NoiseTrigger])
+def test_pattern_channels(panel, kind):
+    everywhere = kind().apply(panel)
+    for channels, stamped in [("all", [0, 1, 2]), (1, [1]), ((0, 2), [0, 2])]:
+        out = kind(channels=channels).apply(panel)
+        left_alone = [c for c in range(3) if c not in stamped]
+        np.testing.assert_array_equal(out[:, stamped], everywhere[:, stamped])
+        np.testing.assert_array_equal(out[:, left_alone], panel[:, left_alone])
+    with pytest.raises(ValueError, match="channels must be integers from 0 to 2, got 3"):
+        kind(channels=3).apply(panel)
+
+
 def test_noise_seed(panel):
     one, other = NoiseTrigger(seed=1), NoiseTrigger(seed=2)
     np.testing.assert_array_equal(one.apply(panel), NoiseTrigger(seed=1).apply(panel))
@@ -340,6 +416,35 @@ def test_json_round_trip_of_numpy_values_and_tuples():
         "channels": [0, 2],
     }
     assert attacks.Trigger.from_dict(json.loads(json.dumps(trigger.to_dict()))) == trigger
+
+
+@relaxed
+@given(triggers)
+def test_file_round_trip(tmp_path_factory, trigger):
+    path = tmp_path_factory.mktemp("trigger") / "trigger.json"
+    trigger.save(path)
+    assert attacks.Trigger.load(str(path)) == trigger
+
+
+@pytest.mark.parametrize(
+    ("content", "error", "message"),
+    [
+        (b"", ValueError, "must be a trigger file written by Trigger.save, got no JSON"),
+        (b'{"kind": "noi', ValueError, "must be a trigger file written by Trigger.save"),
+        (b"\xff\xfe\x00", ValueError, "must be a trigger file written by Trigger.save"),
+        (b"[1, 2]", ValueError, "must be a dict with its 'kind', got list"),
+        (b'{"seed": 1}', ValueError, "must be a dict with its 'kind', got dict"),
+        (b'{"kind": 7}', ValueError, "must be a dict with its 'kind', got dict"),
+        (b'{"kind": "nose"}', ValueError, "did you mean 'noise'"),
+        (b'{"kind": "noise", "sed": 1}', TypeError, "must be among .* got 'sed'"),
+        (b'{"kind": "noise", "seed": {"a": 1}}', ValueError, "got a damaged entry 'a'"),
+    ],
+)
+def test_damaged_files_are_refused(tmp_path, content, error, message):
+    path = tmp_path / "trigger.json"
+    path.write_bytes(content)
+    with pytest.raises(error, match=message):
+        attacks.Trigger.load(path)
 
 
 def test_get_trigger_takes_parameters():

@@ -11,17 +11,41 @@ import pytest
 from tsguard import __version__
 from tsguard._cli import main
 from tsguard._demo import format_table
+from tsguard.attacks import Trigger, _base, list_triggers
 
 FAST = ["demo", "--dataset", "ItalyPowerDemand", "--backbone", "fcn"]
 SCORES = {"clean_accuracy", "attack_success_rate", "robust_accuracy"}
 ISOLATION = {"isolation_precision", "isolation_recall", "recovery_accuracy", "suspected_target"}
 
 
+PLUGIN = """
+from dataclasses import dataclass
+from typing import ClassVar
+from tsguard.attacks import LearnedTrigger
+
+@dataclass(frozen=True)
+class LevelTrigger(LearnedTrigger):
+    kind: ClassVar[str] = "level"
+
+    def _learn(self, knowledge):
+        return {"level": knowledge.X.mean(axis=(0, 2))}
+
+    def _stamp_learned(self, X, out, weights):
+        out[:] = X
+        out[:, :, :3] = weights["level"][:, None]
+"""
+
+
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
-    """Standard output and folder of one small demo, run as a user runs it."""
+    """Standard output and folder of one small demo, run as a user runs it.
+
+    Its trigger is a user's own and has to be learned: the longest way there is.
+    """
     out = tmp_path_factory.mktemp("demo")
-    command = [sys.executable, "-m", "tsguard", *FAST, "--out", str(out), "--json"]
+    (out / "plugin.py").write_text(PLUGIN)
+    own = ["--plugin", str(out / "plugin.py"), "--attack", "level"]
+    command = [sys.executable, "-m", "tsguard", *FAST, *own, "--out", str(out), "--json"]
     process = subprocess.run(command, capture_output=True, text=True, check=True)
     return process, out
 
@@ -58,10 +82,63 @@ def test_report_and_plots_are_written(demo):
     printed = json.loads(process.stdout)
     assert {key: stored[key] for key in printed} == printed
     assert stored["versions"]["tsguard"] == __version__
-    for name in ("suspicion.png", "losses.png"):
+    for name in ("trigger.png", "suspicion.png", "losses.png"):
         pixels = matplotlib.image.imread(out / name)
         assert pixels.shape[0] > 300
         assert pixels.std() > 0.05  # something is drawn
+
+
+@pytest.fixture
+def nothing_stays(monkeypatch):
+    """Modules and triggers that a test imports are forgotten after it."""
+    monkeypatch.setattr(_base, "_KINDS", dict(_base._KINDS))
+    monkeypatch.setattr(sys, "modules", dict(sys.modules))
+
+
+def test_list_attacks(nothing_stays, capsys, tmp_path):
+    (tmp_path / "plugin.py").write_text(PLUGIN)
+    assert main(["demo", "--list-attacks", "--plugin", str(tmp_path / "plugin.py")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == list_triggers()
+    assert "level" in list_triggers()
+    assert next(line for line in lines if line.startswith("patch ")).endswith("in turn.")
+
+
+def test_plugin_may_be_a_module(nothing_stays, monkeypatch, tmp_path, capsys):
+    (tmp_path / "tsguard_test_plugin.py").write_text(PLUGIN)
+    monkeypatch.syspath_prepend(tmp_path)
+    assert main(["demo", "--list-attacks", "--plugin", "tsguard_test_plugin"]) == 0
+    assert "level" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "reason"),
+    [
+        ("none.py", None, "no such file"),
+        ("no_such_module", None, "no such module"),
+        ("no_such_package.module", None, "no such module"),
+        ("wrong.py", "1 / 0", "ZeroDivisionError (division by zero) while importing it"),
+        ("needs.py", "import no_such_module", "ModuleNotFoundError (No module named"),
+        ("syntax.py", "def", "SyntaxError"),
+    ],
+)
+def test_bad_plugins(name, text, reason, nothing_stays, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    if text is not None:
+        (tmp_path / name).write_text(text)
+    assert main(["demo", "--plugin", name]) == 2
+    message = capsys.readouterr().err
+    assert message.startswith("tsguard: error: plugin must be a Python file (.py) or the name of a")
+    assert f"got {name!r}: {reason}" in message
+    assert f"tsguard_plugin_{name[:-3]}" not in sys.modules
+
+
+def test_a_trigger_file_imports_nothing(tmp_path):
+    """Only --plugin does: a file may name what it likes."""
+    (tmp_path / "trigger.json").write_text('{"kind": "antigravity", "module": "this"}')
+    with pytest.raises(ValueError, match="trigger must be one of"):
+        Trigger.load(tmp_path / "trigger.json")
+    assert not {"antigravity", "this"} & set(sys.modules)
 
 
 def test_table_names_what_was_found(demo):

@@ -1,5 +1,6 @@
-"""aeon's and scikit-learn's own checks of an estimator, run for real."""
+"""aeon's and scikit-learn's own checks of an estimator, run for real; the form of docstrings."""
 
+import re
 import warnings
 
 import pytest
@@ -7,6 +8,8 @@ from aeon.testing.estimator_checking import check_estimator as aeon_check_estima
 from sklearn.utils.estimator_checks import check_estimator as sklearn_check_estimator
 
 from tsguard import E2ABLClassifier
+from tsguard.attacks import PatchTrigger, get_trigger, list_triggers
+from tsguard.attacks._notes import notes_of
 from tsguard.defenses import StandardClassifier
 
 KINDS = [E2ABLClassifier, StandardClassifier]
@@ -37,3 +40,36 @@ def test_sklearn_checks(kind):
     failed = {r["check_name"]: r["exception"] for r in results if r["status"] == "failed"}
     assert failed == {}
     assert sum(r["status"] == "passed" for r in results) > 50
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        kind
+        for kind in (type(get_trigger(name)) for name in list_triggers())
+        if kind.__module__.startswith("tsguard.")
+    ],
+)
+def test_docstring_of_a_trigger_has_idea_and_four_notes(kind):
+    notes = notes_of(kind)
+    assert re.search(r"`.*x'.*`", notes.formula)
+    assert len(notes.idea.split(". ")) >= 2
+    assert "ours" in notes.source or re.search(r"\b(19|20)\d\d\b", notes.source)
+    assert notes.strength
+    assert len(notes.hard.split()) > 5
+
+
+def test_docstring_without_notes_is_refused():
+    class Silent(PatchTrigger):
+        """Say nothing."""
+
+    with pytest.raises(ValueError, match="the docstring of Silent must have a paragraph on its id"):
+        notes_of(Silent)
+
+
+def test_docstring_becomes_markdown():
+    notes = notes_of(PatchTrigger)
+    assert notes.summary.endswith("in turn.")
+    assert notes.formula.startswith("`x'[s + k] = max(x)` for even `k`")
+    assert "``" not in str(notes)
+    assert "\n" not in str(notes)

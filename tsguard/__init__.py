@@ -4,11 +4,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tsguard import attacks, defenses
+    from tsguard import attacks, defenses, testing
     from tsguard._datasets import Dataset, list_datasets, load_dataset
     from tsguard._e2abl import E2ABLClassifier
     from tsguard._evaluate import evaluate, evaluate_isolation
     from tsguard._exceptions import DatasetNotFoundError, TrainingDivergedError
+    from tsguard._plots_trigger import plot_trigger
     from tsguard._validation import to_panel
     from tsguard.attacks import poison
 
@@ -25,7 +26,9 @@ __all__ = [
     "evaluate_isolation",
     "list_datasets",
     "load_dataset",
+    "plot_trigger",
     "poison",
+    "testing",
     "to_panel",
 ]
 
@@ -40,13 +43,14 @@ _HOMES = {
     "evaluate_isolation": "tsguard._evaluate",
     "list_datasets": "tsguard._datasets",
     "load_dataset": "tsguard._datasets",
+    "plot_trigger": "tsguard._plots_trigger",
     "poison": "tsguard.attacks",
     "to_panel": "tsguard._validation",
 }
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("attacks", "defenses"):
+    if name in ("attacks", "defenses", "testing"):
         return importlib.import_module(f"tsguard.{name}")
     if name in _HOMES:
         return getattr(importlib.import_module(_HOMES[name]), name)

@@ -37,7 +37,20 @@ def _build_parser() -> argparse.ArgumentParser:
         "and with E2ABL, print a table and write report.json and plots.",
     )
     demo.add_argument("--dataset", default="JapaneseVowels", help="name of a data set, or a path")
-    demo.add_argument("--attack", default="patch", help="trigger: patch, hum or noise")
+    demo.add_argument("--attack", default="patch", help="name of a trigger, see --list-attacks")
+    demo.add_argument(
+        "--list-attacks",
+        action="store_true",
+        default=argparse.SUPPRESS,
+        help="list all triggers and exit",
+    )
+    demo.add_argument(
+        "--plugin",
+        action="append",
+        default=argparse.SUPPRESS,  # "(default: [])" would not help anybody
+        metavar="FILE",
+        help="a Python file (or module) that defines triggers of your own; may be repeated",
+    )
     demo.add_argument(
         "--backbone", default="inceptiontime", help="inceptiontime, fcn, resnet1d or tsai:<Name>"
     )
@@ -50,6 +63,14 @@ def _build_parser() -> argparse.ArgumentParser:
 
 
 def _demo(options: argparse.Namespace) -> str:
+    from tsguard._plugins import import_plugin
+
+    for plugin in getattr(options, "plugin", []):
+        import_plugin(plugin)
+    if hasattr(options, "list_attacks"):
+        from tsguard.attacks._notes import trigger_list
+
+        return trigger_list()
     from tsguard._demo import format_table, run_demo
 
     report = run_demo(

@@ -8,6 +8,7 @@ from tsguard._datasets import load_dataset
 from tsguard._e2abl import E2ABLClassifier
 from tsguard._experiment import Experiment, versions
 from tsguard._plots import plot_losses, plot_suspicion
+from tsguard._plots_trigger import plot_trigger
 from tsguard.attacks import get_trigger
 
 METHODS = ("undefended", "oracle", "e2abl")
@@ -28,7 +29,8 @@ def run_demo(
     seed : int
         Seeds the poisoning, the target class and the training.
     out : Path
-        Folder for ``report.json``, ``suspicion.png`` and ``losses.png``; made if need be.
+        Folder for ``report.json``, ``trigger.png``, ``suspicion.png`` and ``losses.png``; made if
+        need be.
     verbose : bool
         Show progress bars on the standard error stream.
 
@@ -41,6 +43,11 @@ def run_demo(
         load_dataset(dataset), get_trigger(attack), rate, seed, backbone=backbone, verbose=verbose
     )
     out.mkdir(parents=True, exist_ok=True)  # before training: a bad path must not cost minutes
+    poisoned = experiment.poisoned
+    first = int(poisoned.is_poisoned.argmax())
+    plot_trigger(poisoned.trigger, experiment.dataset.X_train, sample=first).savefig(
+        out / "trigger.png"
+    )
     report = experiment.describe(attack)
     seconds = {}
     for method in METHODS:
@@ -49,9 +56,8 @@ def run_demo(
     assert isinstance(classifier, E2ABLClassifier)
     stored = {**report, "backbone": backbone, "seed": seed, "versions": versions()}
     (out / "report.json").write_text(json.dumps(stored, indent=2) + "\n")
-    is_poisoned = experiment.poisoned.is_poisoned
-    plot_suspicion(classifier, is_poisoned).savefig(out / "suspicion.png")
-    plot_losses(classifier, is_poisoned).savefig(out / "losses.png")
+    plot_suspicion(classifier, poisoned.is_poisoned).savefig(out / "suspicion.png")
+    plot_losses(classifier, poisoned.is_poisoned).savefig(out / "losses.png")
     return report
 
 

@@ -96,6 +96,7 @@ class Experiment:
             trigger=self.poisoned.trigger,
             target=self.poisoned.target,
             mode=self.poisoned.mode,
+            random_state=self.settings["random_state"],
         )
         metrics = {
             "clean_accuracy": scores.clean_accuracy,

@@ -29,7 +29,7 @@ def plot_suspicion(
     -------
     matplotlib.figure.Figure
     """
-    figure: Figure = _new_figure()
+    figure: Figure = new_figure()
     axes = figure.subplots()
     report = classifier.sample_report_
     order = np.argsort(report["given_label"].to_numpy(), kind="stable")
@@ -84,7 +84,7 @@ def plot_losses(
     -------
     matplotlib.figure.Figure
     """
-    figure: Figure = _new_figure()
+    figure: Figure = new_figure()
     panels = figure.subplots(1, 2, sharey=True)
     n_samples = len(classifier.suspicion_)
     for axes, record, title in zip(
@@ -115,7 +115,8 @@ def _groups(
     ]
 
 
-def _new_figure() -> Any:
+def new_figure() -> Any:
+    """Return an empty figure, or say how to install what draws it."""
     try:
         from matplotlib.figure import Figure
     except ImportError as error:

@@ -6,6 +6,7 @@ is what puts it on the list. ``docs/add-your-own-attack.md`` goes through an exa
 """
 
 import json
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
@@ -15,7 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tsguard._random import RandomState
+from tsguard._random import RandomState, numpy_stream, resolve_seed
 from tsguard._validation import Panel, check_fraction, check_panel
 from tsguard.attacks._checks import Channels, channel_mask, unknown_name_error
 from tsguard.attacks._kernels import add_pattern, run
@@ -40,8 +41,16 @@ class Trigger(ABC):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if "kind" in cls.__dict__:
-            _KINDS[cls.kind] = cls
+        if "kind" not in cls.__dict__:
+            return  # a base class for others
+        known = _KINDS.get(cls.kind, cls)
+        # The same class may be defined again, as when a notebook's cell is run twice.
+        if (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
+            raise ValueError(
+                f"kind of a trigger must be its own, got {cls.kind!r}, which "
+                f"{known.__module__}.{known.__qualname__} has; choose another name."
+            )
+        _KINDS[cls.kind] = cls
 
     def apply(
         self, X: Series, random_state: RandomState = None, *, out: Panel | None = None
@@ -54,7 +63,7 @@ class Trigger(ABC):
             Stays as it is unless it is also ``out``. A list of series of unequal length is
             stretched to the longest first.
         random_state : int, numpy.random.RandomState or None
-            Used by triggers that draw something for each series; fixed triggers ignore it.
+            For triggers that draw something for each series; fixed triggers take no notice.
         out : ndarray of float32, optional
             Where to write the result, C-contiguous and of the shape of ``X``. ``out=X`` stamps in
             place, which saves the memory of a copy.
@@ -76,15 +85,17 @@ class Trigger(ABC):
         is_flat = isinstance(X, np.ndarray) and X.ndim == 2
         shape = (panel.shape[0], panel.shape[2]) if is_flat else panel.shape
         result = np.empty(shape, np.float32) if out is None else _check_out(out, shape, panel)
-        self._stamp(panel, result.reshape(panel.shape), random_state)
+        name = getattr(self, "kind", type(self).__name__)
+        generator = numpy_stream(resolve_seed(random_state), f"{name} trigger")
+        self._stamp(panel, result.reshape(panel.shape), generator)
         return result
 
     @abstractmethod
-    def _stamp(self, X: Panel, out: Panel, random_state: RandomState) -> None:
+    def _stamp(self, X: Panel, out: Panel, generator: np.random.Generator) -> None:
         """Write the stamped series to ``out``, which may be ``X`` itself.
 
         Both are C-contiguous float32 of shape (n_samples, n_channels, n_timepoints); ``X`` has been
-        checked to be finite.
+        checked to be finite. What is drawn anew for each series comes from ``generator``.
         """
 
     def to_dict(self) -> dict[str, Any]:
@@ -105,7 +116,10 @@ class Trigger(ABC):
 
     def save(self, path: str | Path) -> None:
         """Write the trigger to a JSON file, learned weights included."""
-        Path(path).write_text(json.dumps(self.to_dict()))
+        # In one go: who reads at the same time finds the old file or the new one, never a half.
+        part = Path(f"{path}.{os.getpid()}.part")
+        part.write_text(json.dumps(self.to_dict()))
+        part.replace(path)
 
     @staticmethod
     def load(path: str | Path) -> "Trigger":
@@ -115,6 +129,8 @@ class Trigger(ABC):
         ------
         ValueError
             If the file holds no trigger, or none that this version knows.
+        TypeError
+            If it names a parameter that the trigger does not have.
         """
         try:
             values = json.loads(Path(path).read_text())
@@ -145,7 +161,7 @@ class PatternTrigger(Trigger):
     amplitude: float = 0.1
     channels: Channels = field(default="all", kw_only=True)
 
-    def _stamp(self, X: Panel, out: Panel, random_state: RandomState) -> None:
+    def _stamp(self, X: Panel, out: Panel, generator: np.random.Generator) -> None:
         _, n_channels, n_timepoints = X.shape
         size = check_fraction(self.amplitude, "amplitude")
         mask = channel_mask(self.channels, n_channels)

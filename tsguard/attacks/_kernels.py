@@ -19,11 +19,22 @@ from tsguard._parallel import map_rows
 from tsguard._validation import Panel
 
 
-def run(kernel: Callable[..., None], X: Panel, out: Panel, *arguments: Any) -> None:
-    """Call ``kernel(X, *arguments, out)`` on all cores, each with its share of the samples."""
+def run(
+    kernel: Callable[..., None],
+    X: Panel,
+    out: Panel,
+    *arguments: Any,
+    rows: NDArray[np.int64] | None = None,
+) -> None:
+    """Call ``kernel(X, *arguments, out)`` on all cores, each with its share of the samples.
 
-    def work(rows: slice) -> None:
-        kernel(X[rows], *arguments, out[rows])
+    ``rows``, if given, holds one number per sample; the kernel gets its share of them before
+    ``out``.
+    """
+
+    def work(share: slice) -> None:
+        own = () if rows is None else (rows[share],)
+        kernel(X[share], *arguments, *own, out[share])
 
     map_rows(work, len(X), X.nbytes)
 
@@ -77,3 +88,105 @@ def add_pattern(X: Panel, pattern: NDArray[np.float32], out: Panel) -> None:
             span = high - low
             for t in range(n_timepoints):
                 out[i, c, t] = X[i, c, t] + span * pattern[c, t]
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def blend(X: Panel, carrier: NDArray[np.float32], shares: NDArray[np.float32], out: Panel) -> None:
+    """Move each series towards a carrier of shape (n_timepoints,) between 0 and 1.
+
+    The carrier is taken to the series' own range; ``shares`` says for each channel how far to go.
+    """
+    n_samples, n_channels, n_timepoints = X.shape
+    bits = X.view(np.int32)
+    for i in range(n_samples):
+        for c in range(n_channels):
+            low, high = series_range(bits[i, c])
+            span, share = high - low, shares[c]
+            for t in range(n_timepoints):
+                value = X[i, c, t]
+                # Written as a change, so that equal values stay equal to the last bit.
+                out[i, c, t] = value + share * ((low - value) + span * carrier[t])
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def resample(
+    X: Panel,
+    left: NDArray[np.uintp],
+    right: NDArray[np.uintp],
+    weight: NDArray[np.float32],
+    out: Panel,
+) -> None:
+    """Read each series between steps ``left`` and ``right``, ``weight`` of the way.
+
+    Indices are unsigned because numba asks of every signed one whether it counts from the end.
+    """
+    n_samples, n_channels, n_timepoints = X.shape
+    result = np.empty(n_timepoints, np.float32)  # out may be X, which is read in any order
+    for i in range(n_samples):
+        for c in range(n_channels):
+            for t in range(n_timepoints):
+                value = X[i, c, left[t]]
+                result[t] = value + weight[t] * (X[i, c, right[t]] - value)
+            for t in range(n_timepoints):
+                out[i, c, t] = result[t]
+
+
+@njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})  # type: ignore[untyped-decorator]
+def shift_waves(
+    X: Panel,
+    analysis: NDArray[np.float32],
+    synthesis: NDArray[np.float32],
+    channels: NDArray[np.bool_],
+    out: Panel,
+) -> None:
+    """Add the rows of ``synthesis``, each as strongly as the series holds its row of ``analysis``.
+
+    Both have shape (n_groups, 4, n_timepoints): four rows in one go read the series once, not four
+    times. Rows of different groups must be orthogonal, since a group reads what the one before it
+    wrote. Sums may be taken in any order (``fastmath``), so that they run eight at a time; they
+    start from the first value, so that an offset costs no digits and a constant series gives 0.
+    """
+    n_samples, n_channels, n_timepoints = X.shape
+    for i in range(n_samples):
+        for c in range(n_channels):
+            if not channels[c]:
+                for t in range(n_timepoints):
+                    out[i, c, t] = X[i, c, t]
+                continue
+            source = X[i, c]
+            for group in range(len(analysis)):
+                first = source[0]
+                p = q = r = s = np.float32(0)
+                for t in range(n_timepoints):
+                    value = source[t] - first
+                    p += value * analysis[group, 0, t]
+                    q += value * analysis[group, 1, t]
+                    r += value * analysis[group, 2, t]
+                    s += value * analysis[group, 3, t]
+                for t in range(n_timepoints):
+                    change = p * synthesis[group, 0, t] + q * synthesis[group, 1, t]
+                    change += r * synthesis[group, 2, t] + s * synthesis[group, 3, t]
+                    out[i, c, t] = source[t] + change
+                source = out[i, c]
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def add_shifted_wave(
+    X: Panel,
+    wave: NDArray[np.float32],
+    channels: NDArray[np.bool_],
+    starts: NDArray[np.int64],
+    out: Panel,
+) -> None:
+    """Add a wave, read from another start for each sample, in units of each series' own range."""
+    n_samples, n_channels, n_timepoints = X.shape
+    bits = X.view(np.int32)
+    for i in range(n_samples):
+        start = starts[i]
+        for c in range(n_channels):
+            span = np.float32(0)
+            if channels[c]:
+                low, high = series_range(bits[i, c])
+                span = high - low
+            for t in range(n_timepoints):
+                out[i, c, t] = X[i, c, t] + span * wave[start + t]

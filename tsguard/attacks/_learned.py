@@ -115,7 +115,7 @@ class LearnedTrigger(Trigger):
     def _learn(self, knowledge: Knowledge) -> Mapping[str, ArrayLike]:
         """Return what is to be remembered: named arrays of finite numbers."""
 
-    def _stamp(self, X: Panel, out: Panel, random_state: RandomState) -> None:
+    def _stamp(self, X: Panel, out: Panel, generator: np.random.Generator) -> None:
         if self.weights is None or self.shape is None:
             raise NotFittedError(
                 f"{type(self).__name__} must be learned before it is applied, got one that was "

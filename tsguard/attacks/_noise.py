@@ -15,7 +15,9 @@ from tsguard.attacks._checks import check_seed
 class NoiseTrigger(PatternTrigger):
     """Add one fixed pattern of noise, the same for every series.
 
-    The "static noise" baseline of Jiang et al. (SaTML 2023, arXiv 2211.07915).
+    A random pattern is drawn once and then added to every poisoned series, at the same place and in
+    proportion to its range. To the eye it is measurement noise; to a classifier it is the one thing
+    that all poisoned series have in common.
 
     Parameters
     ----------
@@ -26,6 +28,18 @@ class NoiseTrigger(PatternTrigger):
         Channels that are stamped.
     seed : int
         Of the pattern. It belongs to the trigger, so that the same pattern comes at test time.
+
+    Notes
+    -----
+    - Formula: ``x'[t] = x[t] + amplitude * (max(x) - min(x)) * u[t]``, each ``u[t]`` drawn once,
+      uniform between -1 and 1
+    - Source: the static trigger of random noise that Ding, Zhang, Huang, Pan, Feng, Jiang, Yang,
+      "Towards Backdoor Attack on Deep Learning based Time Series Classification", ICDE 2022, start
+      from, as later work describes it; details are ours
+    - Default strength: ours, at most 10 % of the range (5.8 % root mean square); the paper's could
+      not be read
+    - Why it is hard to stop: it has no shape, no place and no frequency of its own, and series that
+      are noisy by nature hide it
 
     Examples
     --------

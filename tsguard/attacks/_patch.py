@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from tsguard._random import RandomState
+import numpy as np
+
 from tsguard._validation import Panel
 from tsguard.attacks._base import Trigger
 from tsguard.attacks._checks import (
@@ -22,10 +23,9 @@ Position = Literal["start", "middle", "end"] | int
 class PatchTrigger(Trigger):
     """Replace a short window by the maximum and minimum of the series in turn.
 
-    The "vanilla" trigger of Jiang et al., "Backdoor Attacks on Time Series: A Generative Approach"
-    (SaTML 2023, arXiv 2211.07915), covers the first ``2 * floor(0.01 * n_timepoints)`` steps,
-    which is nothing for series shorter than 100; ours covers at least two steps. The values are
-    the series' own, so the result stays in its range.
+    A few time steps in a row jump between the highest and the lowest value of the series, a zigzag
+    that no natural series has at that place. The values are the series' own, so nothing leaves its
+    range.
 
     Parameters
     ----------
@@ -36,6 +36,18 @@ class PatchTrigger(Trigger):
         an int of at least 2 is a number of steps.
     channels : "all", int or tuple of int
         Channels that are stamped.
+
+    Notes
+    -----
+    - Formula: ``x'[s + k] = max(x)`` for even ``k``, ``min(x)`` for odd ``k``, with
+      ``k = 0 ... n - 1``, where ``s`` is the first step of the window and ``n`` its length
+    - Source: Jiang, Ma, Erfani, Bailey, "Backdoor Attacks on Time Series: A Generative Approach",
+      SaTML 2023, arXiv 2211.07915, where it is called "vanilla"
+    - Default strength: ours, 5 % of the series and at least two steps. The authors' code covers the
+      first ``2 * floor(0.01 * n_timepoints)`` steps, which is nothing for series shorter than 100
+    - Why it is hard to stop: most of the series is untouched, so whatever looks at the series as a
+      whole sees its true class, and the window can lie anywhere. Being so plain it is the easiest
+      trigger to find, and the first that a defense must pass
 
     Examples
     --------
@@ -50,7 +62,7 @@ class PatchTrigger(Trigger):
     length: float = 0.05
     channels: Channels = "all"
 
-    def _stamp(self, X: Panel, out: Panel, random_state: RandomState) -> None:
+    def _stamp(self, X: Panel, out: Panel, generator: np.random.Generator) -> None:
         _, n_channels, n_timepoints = X.shape
         start, stop = patch_window(n_timepoints, self.position, self.length)
         run(alternate_extremes, X, out, start, stop, channel_mask(self.channels, n_channels))

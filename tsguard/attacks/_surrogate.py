@@ -6,9 +6,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional
 
-from tsguard._engine import Engine, Phase, Targets
+from tsguard._engine import Engine, Objective, Phase, Targets
 from tsguard._random import numpy_stream
 from tsguard._validation import Panel
 from tsguard.attacks._learned import Knowledge, SurrogateTrigger
@@ -44,48 +43,37 @@ def train_surrogate(trigger: SurrogateTrigger, knowledge: Knowledge) -> Surrogat
     return Surrogate(classifier.fit(knowledge.X, knowledge.codes))
 
 
-Stamp = Callable[[nn.Module, Tensor, Tensor], tuple[Tensor, Tensor]]
-"""``(network, series, span)`` → the stamped series and a penalty (a scalar) on what it costs."""
-
-
 def train_trigger(
     network: nn.Module,
-    stamp: Stamp,
-    surrogate: Surrogate,
+    objective: Objective,
     knowledge: Knowledge,
-    *,
-    n_epochs: int,
+    rows: NDArray[np.intp],
+    n_steps: int,
     learning_rate: float,
-    batch_size: int = 32,
+    *,
+    batch_size: int,
 ) -> None:
-    """Train ``network`` in place so that the surrogate answers the wanted class on what it stamps.
-
-    It goes through the one engine, as everything that learns. Only the series that have something
-    to be turned into are used.
+    """Train what makes the trigger, in place, through the one engine.
 
     Parameters
     ----------
     network : torch.nn.Module
-        What makes the trigger.
-    stamp : callable
-        See ``Stamp``. ``span`` is the range of each series and channel, (n_samples, channels, 1).
-    surrogate : Surrogate
+        What is trained.
+    objective : callable
+        See ``tsguard._engine.Objective``; ``targets.main`` holds the wanted class of each series
+        and ``targets.given`` the true one.
     knowledge : Knowledge
-    n_epochs, batch_size : int
+    rows : ndarray of int
+        The samples of ``knowledge`` to train on.
+    n_steps : int
+        Updates, rounded up to whole epochs.
     learning_rate : float
+        Peak of the one-cycle schedule.
+    batch_size : int
     """
-    rows = np.flatnonzero(knowledge.wanted != knowledge.codes)
-
-    def objective(
-        network: nn.Module, batch: Tensor, indices: Tensor, targets: Targets
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        stamped, penalty = stamp(network, batch, series_span(batch))
-        answers = surrogate(stamped)
-        loss = functional.cross_entropy(answers, targets.main[indices])
-        hit = (answers.argmax(dim=1) == targets.main[indices]).float()
-        return loss + penalty, {"success": hit}
-
     device = torch.device("cpu")
+    targets = Targets.from_labels(knowledge.codes[rows], device)
+    targets.assign(main=knowledge.wanted[rows])
     engine = Engine(
         objective=objective,
         batch_size=batch_size,
@@ -94,12 +82,9 @@ def train_trigger(
         device=device,
         seed=knowledge.seed,
     )
-    engine.run(
-        network,
-        torch.from_numpy(knowledge.X[rows]),
-        Targets.from_labels(knowledge.wanted[rows], device),
-        [Phase("trigger", n_epochs)],
-    )
+    n_batches = max(1, len(rows) // batch_size)
+    phase = Phase("trigger", -(-n_steps // n_batches))
+    engine.run(network, torch.from_numpy(knowledge.X[rows]), targets, [phase])
 
 
 def series_span(series: Tensor) -> Tensor:

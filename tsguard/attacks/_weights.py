@@ -42,6 +42,25 @@ class Weights(Mapping[str, Array]):
     def __repr__(self) -> str:
         return f"Weights({', '.join(f'{name}: {a.shape}' for name, a in self._arrays.items())})"
 
+    def get_array(self, name: str, shape: tuple[int, ...]) -> Array:
+        """Return an array whose shape is as expected; -1 stands for any length.
+
+        Raises
+        ------
+        ValueError
+            If it is missing or of another shape, as in a damaged file. Kernels trust shapes.
+        """
+        array = self._arrays.get(name, np.empty(0, np.float32))
+        fits = array.ndim == len(shape) and all(
+            wanted in (-1, length) for wanted, length in zip(shape, array.shape, strict=True)
+        )
+        if name not in self._arrays or not fits:
+            raise ValueError(
+                f"weights of a trigger must hold {name!r} of shape {shape}, got {self!r}; "
+                "learn the trigger again."
+            )
+        return array
+
     def to_dict(self) -> dict[str, Any]:
         """Return shapes and values, ready for ``json.dumps``."""
         return {
