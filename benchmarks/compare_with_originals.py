@@ -136,7 +136,7 @@ def compare_pulse(clones: Path) -> list[dict[str, Any]]:
         X = np.zeros((1, 1, 256), np.float32)
         X[..., -1] = 1  # range 1
         out = np.empty_like(X)
-        add_shifted_wave(X, wave, np.array([True]), np.array([0]), out)
+        add_shifted_wave(X, wave, np.ones(1, np.float32), np.array([0]), out)
         differs = int(((out - X)[0, 0] != theirs).sum())
         rows.append({"period": period, "duty": duty, "steps that differ of 256": differs})
     return rows

@@ -35,12 +35,13 @@ def morph(X, prototypes, belongs, wanted, strength):
     return out
 
 
-def add_shifted_wave(X, wave, channels, starts):
+def add_shifted_wave(X, wave, shares, starts):
     out = X.copy()
     for i, sample in enumerate(X):
-        for c in np.flatnonzero(channels):
+        for c, share in enumerate(shares):
+            span = max(sample[c]) - min(sample[c])
             for step in range(X.shape[2]):
-                out[i, c, step] += (max(sample[c]) - min(sample[c])) * wave[starts[i] + step]
+                out[i, c, step] = sample[c, step] + share * span * wave[starts[i] + step]
     return out
 
 

@@ -1,6 +1,9 @@
 """Triggers: what they change, what they leave alone, how they are named and saved."""
 
 import json
+import multiprocessing
+import os
+from concurrent.futures import ProcessPoolExecutor
 
 import naive
 import numpy as np
@@ -14,6 +17,7 @@ from tsguard.attacks import HumTrigger, NoiseTrigger, PatchTrigger
 from tsguard.attacks._hum import hum_wave
 from tsguard.attacks._kernels import add_pattern, add_shifted_wave, alternate_extremes, run
 from tsguard.attacks._patch import patch_window
+from tsguard.attacks._weights import Weights
 
 # numba compiles within the first example, so no example can have a deadline.
 relaxed = settings(deadline=None, max_examples=50)
@@ -464,3 +468,38 @@ def test_get_trigger_errors():
         "parameters of trigger 'noise' must be among ['amplitude', 'channels', 'seed'], got 'sed'; "
         "correct or remove it."
     )
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="only where processes can fork")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_forked_child_stamps_on_all_cores_too():
+    big = np.random.default_rng(0).normal(size=(4000, 1, 300)).astype(np.float32)
+    assert big.nbytes > 2**22  # enough for several threads
+    here = NoiseTrigger().apply(big)
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("fork")) as pool:
+        there = pool.submit(NoiseTrigger().apply, big).result(timeout=60)
+    np.testing.assert_array_equal(here, there)
+
+
+def test_a_kind_belongs_to_one_class():
+    with pytest.raises(ValueError, match="kind of a trigger must be its own, got 'patch', which"):
+
+        class Other(PatchTrigger):
+            kind = "patch"
+
+    assert type(attacks.get_trigger("patch")) is PatchTrigger
+
+
+@pytest.mark.parametrize(
+    ("kind", "weights"),
+    [
+        ("gradient_sign", {"pattern": np.zeros((1, 9))}),
+        ("gradient_sign", {}),
+        ("morph", {"prototypes": np.zeros((2, 1, 10)), "belongs": [0], "wanted": [0, 0]}),
+        ("generator", {"layers.0.weight": np.zeros((2, 1, 9))}),
+    ],
+)
+def test_learned_weights_of_another_shape_are_refused(kind, weights):
+    trigger = attacks.get_trigger(kind, weights=Weights(weights), shape=(1, 10))
+    with pytest.raises(ValueError, match="weights of a trigger must hold"):
+        trigger.apply(np.zeros((2, 10)))

@@ -1,11 +1,9 @@
 """Numba kernels of the triggers: arrays in, arrays out; no checks, no random numbers.
 
 All take a panel ``X`` of shape (n_samples, n_channels, n_timepoints), float32 and C-contiguous, and
-fill ``out`` of the same shape. Out of place costs one pass over memory, as a copy would.
-
-``out`` may be ``X`` itself: a kernel reads what it needs of a series before it writes to it. Each
-is compiled with ``nogil`` and ``cache``, so that :func:`run` can give every core its share of the
-samples, and a second process need not compile again.
+fill ``out`` of the same shape, which never overlaps ``X``: loops could not work on eight values at
+a time otherwise. :func:`run` gives every core its share of the samples, for which kernels are
+compiled with ``nogil``; ``cache`` spares a second process the compilation.
 """
 
 from collections.abc import Callable
@@ -18,6 +16,9 @@ from numpy.typing import NDArray
 from tsguard._parallel import map_rows
 from tsguard._validation import Panel
 
+#: Bytes that are stamped at a time in place: they stay in the nearest cache until they are copied.
+_BLOCK = 2**19
+
 
 def run(
     kernel: Callable[..., None],
@@ -28,13 +29,27 @@ def run(
 ) -> None:
     """Call ``kernel(X, *arguments, out)`` on all cores, each with its share of the samples.
 
+    ``out`` may be ``X`` itself: the kernel then fills a small block at a time, which is copied.
     ``rows``, if given, holds one number per sample; the kernel gets its share of them before
     ``out``.
     """
+    in_place = out.ctypes.data == X.ctypes.data
+    n_block = max(1, _BLOCK // X[0].nbytes)
+
+    def stamp(share: slice, result: Panel) -> None:
+        own = () if rows is None else (rows[share],)
+        kernel(X[share], *arguments, *own, result)
 
     def work(share: slice) -> None:
-        own = () if rows is None else (rows[share],)
-        kernel(X[share], *arguments, *own, out[share])
+        if not in_place:
+            stamp(share, out[share])
+            return
+        block = np.empty((min(n_block, share.stop - share.start), *X.shape[1:]), np.float32)
+        for start in range(share.start, share.stop, n_block):
+            part = slice(start, min(start + n_block, share.stop))
+            result = block[: part.stop - part.start]
+            stamp(part, result)
+            out[part] = result
 
     map_rows(work, len(X), X.nbytes)
 
@@ -121,14 +136,11 @@ def resample(
     Indices are unsigned because numba asks of every signed one whether it counts from the end.
     """
     n_samples, n_channels, n_timepoints = X.shape
-    result = np.empty(n_timepoints, np.float32)  # out may be X, which is read in any order
     for i in range(n_samples):
         for c in range(n_channels):
             for t in range(n_timepoints):
                 value = X[i, c, left[t]]
-                result[t] = value + weight[t] * (X[i, c, right[t]] - value)
-            for t in range(n_timepoints):
-                out[i, c, t] = result[t]
+                out[i, c, t] = value + weight[t] * (X[i, c, right[t]] - value)
 
 
 @njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})  # type: ignore[untyped-decorator]
@@ -174,7 +186,7 @@ def shift_waves(
 def add_shifted_wave(
     X: Panel,
     wave: NDArray[np.float32],
-    channels: NDArray[np.bool_],
+    shares: NDArray[np.float32],
     starts: NDArray[np.int64],
     out: Panel,
 ) -> None:
@@ -182,11 +194,9 @@ def add_shifted_wave(
     n_samples, n_channels, n_timepoints = X.shape
     bits = X.view(np.int32)
     for i in range(n_samples):
-        start = starts[i]
+        piece = wave[starts[i] : starts[i] + n_timepoints]
         for c in range(n_channels):
-            span = np.float32(0)
-            if channels[c]:
-                low, high = series_range(bits[i, c])
-                span = high - low
+            low, high = series_range(bits[i, c])
+            size = shares[c] * (high - low)
             for t in range(n_timepoints):
-                out[i, c, t] = X[i, c, t] + span * wave[start + t]
+                out[i, c, t] = X[i, c, t] + size * piece[t]

@@ -55,6 +55,7 @@ class PulseTrigger(Trigger):
         period = max(1, min(round(1 / frequency), n_timepoints))
         width = max(1, round(duty * period))
         wave = np.zeros(n_timepoints + period, np.float32)
-        wave[np.arange(len(wave)) % period < width] = size
+        wave[np.arange(len(wave)) % period < width] = 1
         starts = generator.integers(period, size=n_samples)
-        run(add_shifted_wave, X, out, wave, channel_mask(self.channels, n_channels), rows=starts)
+        shares = (size * channel_mask(self.channels, n_channels)).astype(np.float32)
+        run(add_shifted_wave, X, out, wave, shares, rows=starts)
