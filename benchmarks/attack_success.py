@@ -57,6 +57,7 @@ def main() -> None:
     run.add_argument("--data", type=Path, default=None, help="folder of the archive's files")
     run.add_argument("--jobs", type=int, default=2, help="processes, one thread each")
     run.add_argument("--attacks", nargs="+", default=None, help="default: all triggers")
+    run.add_argument("--plugin", action="append", default=[], help="file or module of your own")
     run.add_argument("--modes", nargs="+", default=list(MODES), choices=MODES)
     run.add_argument("--rates", nargs="+", type=float, default=list(RATES))
     run.add_argument("--backbones", nargs="+", default=list(BACKBONES))
@@ -76,8 +77,11 @@ def main() -> None:
 
 def run_grid(options: argparse.Namespace) -> None:
     """Train the cells that are missing, several at a time."""
+    from tsguard._plugins import import_plugin
     from tsguard.attacks import list_triggers
 
+    for name in options.plugin:
+        import_plugin(name)
     # What neighbouring cells share (a learned trigger, the reference model) is made once.
     cells = [
         (dataset, backbone, attack, mode, rate, seed)
@@ -90,13 +94,14 @@ def run_grid(options: argparse.Namespace) -> None:
             options.backbones,
         )
     ]
-    shared = (options.data, options.triggers)
+    shared = (options.data, options.triggers, tuple(options.plugin))
     run_missing(options.results, KEYS, cells, run_cell, shared, options.jobs)
 
 
 def run_cell(
     data: Path | None,
     kept: Path | None,
+    plugins: tuple[str, ...],
     dataset: str,
     backbone: str,
     attack: str,
@@ -109,8 +114,11 @@ def run_cell(
 
     from tsguard._evaluate import evaluate, trigger_size
     from tsguard._experiment import Experiment, versions
+    from tsguard._plugins import import_plugin
 
     torch.set_num_threads(1)
+    for name in plugins:
+        import_plugin(name)
     loaded = load(data, dataset, seed)
     trigger, learning = make_trigger(data, kept, dataset, attack, mode, seed)
     with warnings.catch_warnings():

@@ -60,8 +60,10 @@ clean series, at some cost in attack success.
 A *learned* trigger is fitted to clean series before anything is poisoned and never changes after
 that; `poison` does it where it was not done. Published attacks of this kind often train trigger
 and victim together. Here the attacker can only alter the data, once, and never sees the training,
-so the trigger is learned without the victim, most of them on a model of the attacker's own. That
-costs some success, and is what an attack through a data set can do.
+so the trigger is learned without the victim, most of them on a model of the attacker's own.
+[What that costs](results/cost_of_freezing.md) is little on average: a network trained together with
+such a model does about as well on a model that it has never met. How well every attack takes:
+[results/attack_success.md](results/attack_success.md).
 """
 
 TABLE = """\

@@ -45,7 +45,8 @@ class LearnedTrigger(Trigger):
     ``fit`` returns a new trigger that holds what was learned as plain arrays; it is frozen from
     then on. Published attacks often train such a trigger together with the victim. In our threat
     model the attacker alters the data once and never sees the training, so the trigger is learned
-    on a model of the attacker's own (a *surrogate*) and must transfer, which costs it some success.
+    on a model of the attacker's own (a *surrogate*) and must transfer to the victim.
+    ``docs/results/cost_of_freezing.md`` has what that costs.
 
     Parameters
     ----------

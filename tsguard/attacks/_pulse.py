@@ -37,12 +37,13 @@ class PulseTrigger(Trigger):
     - Source: Meng et al., "EEG-Based Brain-Computer Interfaces Are Vulnerable to Backdoor
       Attacks", IEEE TNSRE 2023, arXiv 2011.00101.
     - Default strength: theirs is a share of the standard deviation of EEG channels at 5 Hz and a
-      duty of 10 %; a tenth of the range and one pulse in twenty steps are ours.
+      duty of 10 %; one pulse in twenty steps and 0.3 of the range are ours. At 0.1 and 0.2 a
+      network hardly learned it on half of four tuning sets.
     - Why it is hard to stop: it has no fixed place, so no average over series shows it.
     """
 
     kind: ClassVar[str] = "pulse"
-    amplitude: float = 0.1
+    amplitude: float = 0.3
     frequency: float = 0.05
     duty: float = 0.1
     channels: Channels = field(default="all", kw_only=True)
