@@ -24,7 +24,8 @@ DATASETS = (
     *("SelfRegulationSCP1", "ShapesAll", "SyntheticControl", "Trace"),
 )
 N_TRAIN = 800
-ATTACKS = ("patch", "hum", "noise")
+#: Triggers that came after the decision was fitted, those that need no surrogate.
+NEWER = ("sine", "blend", "warp", "phase", "pulse", "morph")
 CONDITIONS = [
     ("patch", "dirty", 0.0),
     *(
@@ -32,6 +33,7 @@ CONDITIONS = [
         for rate in (0.1, 0.05, 0.02)
         for attack in ("patch", "hum", "noise")
     ),
+    *((attack, "dirty", rate) for rate in (0.1, 0.05) for attack in NEWER),
     ("patch", "all_to_all", 0.1),
     ("patch", "clean", 0.05),
 ]
@@ -137,7 +139,8 @@ def write_table(options: argparse.Namespace) -> None:
         "# Detection on the tuning sets, before any training",
         "Written by `python benchmarks/detection_on_tuning_sets.py table` from "
         "`detection_on_tuning_sets.jsonl`; do not edit. **In-sample**: the weights of the decision "
-        "were fitted on most of these sets.",
+        f"were fitted on most of these sets, with patch, hum and noise. {', '.join(NEWER)} came "
+        "later: nothing was fitted to them.",
         f"{versions}; {rows['device'].iloc[-1]}; seeds "
         f"{', '.join(map(str, sorted(rows['seed'].unique())))}; at most {N_TRAIN} training series. "
         "In %, means over cells. found: cells in which any poison was isolated; precision over "
