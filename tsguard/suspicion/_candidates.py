@@ -51,12 +51,15 @@ class Candidate:
     members : ndarray of bool of shape (n_samples,)
     signature : ndarray of shape (n_samples,)
         How much each sample has of what the members share, in deviations; higher = more.
+    statistics : dict of str to float
+        What the log-odds were weighed from; see ``WEIGHTS``.
     """
 
     targets: tuple[int, ...]
     log_odds: float
     members: Mask
     signature: Floats
+    statistics: dict[str, float]
 
 
 def find_candidates(
@@ -109,18 +112,24 @@ def _of_class(
     if groups.shape[1] == 0:
         return None
     scores = signature.z_scores(groups, in_class)
-    log_odds = [
-        _log_odds(group, score, in_class, votes)
+    statistics = [
+        _statistics(group, score, in_class, votes)
         for group, score in zip(groups.T, scores.T, strict=True)
     ]
+    log_odds = [_weighed(one) for one in statistics]
     best = int(np.argmax(log_odds))
     members = _add_stragglers(groups[:, best], scores[:, best], in_class, votes.margin)
-    penalty = SMALL_PENALTY if len(codes) < SMALL_SET else 0.0
-    return Candidate((int(code),), log_odds[best] - penalty, members, scores[:, best])
+    return Candidate((int(code),), log_odds[best], members, scores[:, best], statistics[best])
 
 
-def _log_odds(group: Mask, scores: Floats, in_class: Mask, votes: Votes) -> float:
-    """Weigh up what speaks for a backdoor; see ``WEIGHTS``."""
+def _weighed(statistics: dict[str, float]) -> float:
+    """Return the log-odds of a backdoor; see ``WEIGHTS``."""
+    penalty = HELPED_PENALTY * statistics["helped"] + SMALL_PENALTY * statistics["small_set"]
+    return INTERCEPT + sum(WEIGHTS[name] * statistics[name] for name in WEIGHTS) - penalty
+
+
+def _statistics(group: Mask, scores: Floats, in_class: Mask, votes: Votes) -> dict[str, float]:
+    """Return what speaks for and against a backdoor; see ``WEIGHTS``."""
     core, n_members = in_class & ~group, group.sum()
     strength = np.quantile(scores[group], 0.25)
     contradicted = votes.contradiction > 0
@@ -131,7 +140,7 @@ def _log_odds(group: Mask, scores: Floats, in_class: Mask, votes: Votes) -> floa
     # The third best view: a chance hit of one view is not enough.
     gap = np.sort(contradicted[:, group].mean(axis=1) - np.clip(usual, 0.01, 0.99))[-3]
     rival = np.quantile(scores[~in_class], 0.999) / strength if strength > 0 else 2.0
-    features = {
+    statistics = {
         "strength": np.log(np.clip(strength, 2, 200)),
         "gap": gap,
         "depth": np.median(votes.margin[group]),
@@ -139,11 +148,10 @@ def _log_odds(group: Mask, scores: Floats, in_class: Mask, votes: Votes) -> floa
         "share": np.log(n_members / len(group)),
         "class_share": np.log(n_members / in_class.sum()),
         "rival": np.clip(rival, 0, 2),
+        "helped": scores[group].min() < MIN_SIGNATURE,
+        "small_set": len(group) < SMALL_SET,
     }
-    penalty = HELPED_PENALTY if scores[group].min() < MIN_SIGNATURE else 0.0
-    return float(
-        INTERCEPT + sum(WEIGHTS[name] * value for name, value in features.items()) - penalty
-    )
+    return {name: float(value) for name, value in statistics.items()}
 
 
 def _add_stragglers(group: Mask, scores: Floats, in_class: Mask, margin: Floats) -> Mask:
@@ -176,12 +184,14 @@ def _scattered(
         return None
     scores = signature.z_scores(groups, contradicted)
     strength = np.log(np.maximum(member_quantile(scores, groups, 0.25), 1))
-    log_odds = strength + np.log(groups.mean(axis=0)) + SCATTERED_INTERCEPT
+    share = np.log(groups.mean(axis=0))
+    log_odds = strength + share + SCATTERED_INTERCEPT
     best = int(np.argmax(log_odds))
+    statistics = {"strength": float(strength[best]), "share": float(share[best])}
     members = groups[:, best] | (contradicted & (scores[:, best] > 2))
     counts = np.bincount(codes[members])
     targets = tuple(int(code) for code in np.flatnonzero(counts >= 2))
-    return Candidate(targets, float(log_odds[best]), members, scores[:, best])
+    return Candidate(targets, float(log_odds[best]), members, scores[:, best], statistics)
 
 
 def _effective_number(labels: Codes) -> float:

@@ -1,0 +1,185 @@
+"""Fit the weights that decide whether a candidate group is a backdoor, on the tuning sets.
+
+    python benchmarks/fit_decision.py collect --data ../shared/data --jobs 2
+    python benchmarks/fit_decision.py fit
+
+``collect`` poisons every tuning set in many ways (and not at all), and appends to
+``docs/results/decision_candidates.jsonl`` what the evidence says of the best group of every class.
+``fit`` learns from that, by logistic regression, to tell poisoned groups from natural ones. A set
+is always judged by weights that were fitted without it, at the threshold that keeps false alarms on
+the unpoisoned versions of the other sets below ``--alarms``; the weights in use are judged beside
+that. It prints the weights and writes ``docs/results/decision_fit.md``; nothing changes in the
+library by itself.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from _results import Row, markdown, read, run_missing
+from detection_on_tuning_sets import DATASETS, NEWER
+
+RESULTS = Path(__file__).parent.parent / "docs" / "results" / "decision_candidates.jsonl"
+TABLE = RESULTS.with_name("decision_fit.md")
+N_TRAIN = 500
+ATTACKS = ("patch", "hum", "noise", *NEWER)
+RATES = (0.1, 0.05, 0.02)
+KEYS = ["dataset", "attack", "rate", "seed"]
+PURE = 0.5  # a group counts as poison if at least this share of it is
+
+
+def main() -> None:
+    """Parse the command line and run the command."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    commands = parser.add_subparsers(required=True)
+    collect = commands.add_parser("collect")
+    collect.add_argument("--data", type=Path, default=None, help="folder of the archive's files")
+    collect.add_argument("--jobs", type=int, default=2)
+    collect.add_argument("--seeds", nargs="+", type=int, default=[0, 1])
+    collect.add_argument("--clean-seeds", nargs="+", type=int, default=[0, 1, 2, 3, 4])
+    collect.set_defaults(command=run_grid)
+    fit = commands.add_parser("fit")
+    fit.add_argument("--alarms", type=float, default=0.02, help="share of clean runs, 0 to 1")
+    fit.set_defaults(command=fit_weights)
+    options = parser.parse_args()
+    options.command(options)
+
+
+def run_grid(options: argparse.Namespace) -> None:
+    """Collect the candidates of the cells that are missing."""
+    clean = [(name, "none", 0.0, seed) for seed in options.clean_seeds for name in DATASETS]
+    attacked = [
+        (name, attack, rate, seed)
+        for seed in options.seeds
+        for attack in ATTACKS
+        for rate in RATES
+        for name in DATASETS
+    ]
+    run_missing(RESULTS, KEYS, [*clean, *attacked], run_cell, (options.data,), options.jobs)
+
+
+def run_cell(data: Path | None, dataset: str, attack: str, rate: float, seed: int) -> Row:
+    """Return the best candidate of every class of one poisoned set."""
+    from tsguard._datasets import load_dataset, subsample
+    from tsguard._experiment import draw_target
+    from tsguard._random import numpy_stream
+    from tsguard.attacks import poison
+    from tsguard.suspicion import find_evidence, series_views
+
+    # At another seed another part of the set is drawn, so that clean runs differ too.
+    loaded = load_dataset(dataset, root=data)
+    size = min(N_TRAIN, int(0.9 * len(loaded.y_train)))
+    loaded = subsample(loaded, max(size, loaded.n_classes), 100, random_state=seed)
+    X, y, hit = loaded.X_train, loaded.y_train, np.zeros(len(loaded.y_train), bool)
+    target = draw_target(loaded, seed)
+    if rate > 0:
+        p = poison(X, y, attack, rate=rate, target=target, random_state=seed)
+        X, y, hit = p.X, p.y, p.is_poisoned
+    codes = np.searchsorted(loaded.classes, y)
+    rng = numpy_stream(seed, "evidence")
+    evidence = find_evidence(series_views(X, rng), codes, loaded.n_classes, rng)
+    code = int(np.searchsorted(loaded.classes, target))
+    candidates = [
+        {
+            "log_odds": round(one.log_odds, 3),
+            "is_poison": bool(
+                rate > 0 and one.targets == (code,) and hit[one.members].mean() >= PURE
+            ),
+            **{name: round(value, 3) for name, value in one.statistics.items()},
+        }
+        for one in evidence.candidates
+        if "gap" in one.statistics  # of one class, not of all together
+    ]
+    return {
+        "dataset": dataset,
+        "attack": attack,
+        "rate": rate,
+        "seed": seed,
+        "n_train": len(codes),
+        "n_poisoned": int(hit.sum()),
+        "candidates": candidates,
+    }
+
+
+def fit_weights(options: argparse.Namespace) -> None:
+    """Judge every set by weights fitted on the others, print the weights of all."""
+    from tsguard.suspicion._candidates import WEIGHTS
+
+    names = [*WEIGHTS, "helped", "small_set"]
+    cells = pd.DataFrame(read(RESULTS))
+    rows = cells.explode("candidates", ignore_index=True).dropna(subset="candidates")
+    rows = rows.drop(columns="candidates").join(
+        pd.json_normalize(rows["candidates"]).set_index(rows.index)
+    )
+    rows["is_poison"] = rows["is_poison"].astype(bool)
+    judged = []
+    for dataset in DATASETS:
+        others = rows["dataset"] != dataset
+        model, threshold = _fit(rows[others], names, options.alarms)
+        here = rows[~others].copy()
+        here["refit"] = model.decision_function(here[names]) - threshold
+        judged.append(here)
+    judged = pd.concat(judged)
+    summary = pd.DataFrame(
+        {
+            "weights in use": _rates(cells, judged, "log_odds"),
+            "refitted without the set": _rates(cells, judged, "refit"),
+        }
+    )
+    model, threshold = _fit(rows, names, options.alarms)
+    weights = dict(zip(names, model.coef_[0].round(2).tolist(), strict=True))
+    intercept = round(float(model.intercept_[0] - threshold), 2)
+    parts = [
+        "# Weights of the decision, refitted",
+        "Written by `python benchmarks/fit_decision.py fit` from `decision_candidates.jsonl`; do "
+        f"not edit. {len(cells)} runs on {cells['dataset'].nunique()} tuning sets of at most "
+        f"{N_TRAIN} series. In %: runs in which the poisoned group is accused (*found*), runs in "
+        "which another class is (*wrong*), and unpoisoned runs with any accusation. The refit is "
+        "judged on sets that it was not fitted on; the weights in use were fitted on most of "
+        "these sets.",
+        markdown(summary.round(1).rename_axis("runs").reset_index()),
+        f"Fitted on all sets: intercept {intercept}, weights `{weights}`.",
+    ]
+    TABLE.write_text("\n\n".join(parts) + "\n")
+    print(TABLE.read_text())
+
+
+def _fit(rows: pd.DataFrame, names: list[str], alarms: float):
+    """Return the model and the threshold that few clean runs reach."""
+    from sklearn.linear_model import LogisticRegression
+
+    model = LogisticRegression(C=1.0, max_iter=2000).fit(rows[names], rows["is_poison"])
+    clean = rows[rows["rate"] == 0]
+    highest = (
+        pd.Series(model.decision_function(clean[names]))
+        .groupby([clean["dataset"].to_numpy(), clean["seed"].to_numpy()])
+        .max()
+    )
+    return model, float(np.quantile(highest, 1 - alarms))
+
+
+def _rates(cells: pd.DataFrame, rows: pd.DataFrame, score: str) -> pd.Series:
+    """Return in what share of the runs something is accused, by attack, in percent."""
+    accused = rows[rows[score] > 0]
+    right = set(map(tuple, accused.loc[accused["is_poison"], KEYS].to_numpy().tolist()))
+    wrong = set(map(tuple, accused.loc[~accused["is_poison"], KEYS].to_numpy().tolist()))
+    keys = [tuple(key) for key in cells[KEYS].to_numpy().tolist()]
+    found = pd.Series([key in right for key in keys])
+    false = pd.Series([key in wrong for key in keys])
+    shares = {}
+    for rate in RATES:
+        for attack in ATTACKS:
+            of = (cells["attack"] == attack) & (cells["rate"] == rate)
+            shares[f"found: {attack} {rate:.0%}"] = 100 * found[of].mean()
+    attacked = cells["rate"] > 0
+    shares["**found: all**"] = 100 * found[attacked].mean()
+    shares["**wrong class accused as well, or instead**"] = 100 * false[attacked].mean()
+    shares["**accused without poison**"] = 100 * false[~attacked].mean()
+    return pd.Series(shares)
+
+
+if __name__ == "__main__":
+    main()
