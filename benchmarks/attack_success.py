@@ -256,6 +256,9 @@ ends (with 24 classes, at about 4 %). `two_targets`: one trigger, two target cla
 the classes in turn. `cover`: as `dirty`, and 1 % of the series carry the trigger and their true
 label. One target class is drawn per seed.
 
+Means are over the cells that were run (the last number of the column "ASR ≥ 50 %" counts them); a
+dash is a cell that was not.
+
 Training series at most: {caps}. The defaults of the triggers were chosen on other data sets, but
 for {tuned}, which were among those."""
 

@@ -92,6 +92,13 @@ def test_all_to_all_asks_the_classifier_which_class_is_next(X):
     assert result.attack_success_rate == 1
 
 
+def test_all_to_all_knows_a_class_that_the_attack_used_up(X):
+    stub = Stub(list("aabbbb"), list("bbccaa"), X)
+    stub.classes_ = np.array(list("ab"))  # its only series of class c was given another label
+    result = evaluate(stub, X, Y, trigger="patch", mode="all_to_all")
+    assert result.attack_success_rate == 1
+
+
 def test_several_targets_leave_out_the_classes_that_stay_what_they_are(X):
     # Class a is dealt to target a, b to b, c to a again: only the two c are attacked.
     stub = Stub(list("aabbcc"), list("ccccab"), X)

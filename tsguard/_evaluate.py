@@ -97,7 +97,8 @@ def evaluate(
     Parameters
     ----------
     classifier : object with a method ``predict(X)``
-        Its ``classes_``, if it has them, say which class follows which in mode "all_to_all".
+        Its ``classes_``, if it has them, and those in ``y`` say which class follows which in mode
+        "all_to_all".
     X : array-like of shape (n_samples, n_channels, n_timepoints) or (n_samples, n_timepoints)
         Clean test series; never changed. A list of series of unequal length is stretched to the
         length that the classifier was fitted on.
@@ -132,7 +133,8 @@ def evaluate(
 
     trigger = resolve_trigger(trigger)
     mode = resolve_mode(mode)
-    classes = np.asarray(getattr(classifier, "classes_", np.unique(truth)))
+    # Both: a rare class may have lost all its training series to the attack, or have none here.
+    classes = np.union1d(getattr(classifier, "classes_", truth), truth)
     target = check_target(target, classes, mode)
     wanted = target_labels(truth, classes=classes, target=target, mode=mode)
     attacked = np.flatnonzero(wanted != truth)
