@@ -78,7 +78,7 @@ class GradientSignTrigger(LearnedPatternTrigger):
             loss = torch.nn.functional.cross_entropy(answers, wanted)
             return loss, {"hit": (answers.argmax(dim=1) == wanted).float()}
 
-        rows = np.flatnonzero(knowledge.wanted != knowledge.codes)
+        rows = knowledge.to_turn
         train_trigger(
             network, objective, knowledge, rows, n_steps, learning_rate, batch_size=_BATCH_SIZE
         )

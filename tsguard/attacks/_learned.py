@@ -37,6 +37,11 @@ class Knowledge:
     n_classes: int
     seed: int
 
+    @property
+    def to_turn(self) -> NDArray[np.intp]:
+        """Rows of the samples that have something to be turned into."""
+        return np.flatnonzero(self.wanted != self.codes)
+
 
 @dataclass(frozen=True)
 class LearnedTrigger(Trigger):

@@ -35,6 +35,6 @@ class LearnedPatternTrigger(SurrogateTrigger):
 
 def some_series(knowledge: Knowledge, n_series: int) -> tuple[Panel, NDArray[np.int64]]:
     """Return at most ``n_series`` series that there is something to turn into, and into what."""
-    rows = np.flatnonzero(knowledge.wanted != knowledge.codes)
-    rows = numpy_stream(knowledge.seed, "trigger sample").permutation(rows)[:n_series]
+    stream = numpy_stream(knowledge.seed, "trigger sample")
+    rows = stream.permutation(knowledge.to_turn)[:n_series]
     return knowledge.X[rows], knowledge.wanted[rows]
