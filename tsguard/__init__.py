@@ -9,7 +9,10 @@ if TYPE_CHECKING:
     from tsguard._e2abl import E2ABLClassifier
     from tsguard._evaluate import evaluate, evaluate_isolation
     from tsguard._exceptions import DatasetNotFoundError, TrainingDivergedError
+    from tsguard._persistence import load, save
     from tsguard._plots_trigger import plot_trigger
+    from tsguard._scan._predict import predict_file
+    from tsguard._scan._run import scan
     from tsguard._validation import to_panel
     from tsguard.attacks import poison
 
@@ -25,9 +28,13 @@ __all__ = [
     "evaluate",
     "evaluate_isolation",
     "list_datasets",
+    "load",
     "load_dataset",
     "plot_trigger",
     "poison",
+    "predict_file",
+    "save",
+    "scan",
     "testing",
     "to_panel",
 ]
@@ -42,9 +49,13 @@ _HOMES = {
     "evaluate": "tsguard._evaluate",
     "evaluate_isolation": "tsguard._evaluate",
     "list_datasets": "tsguard._datasets",
+    "load": "tsguard._persistence",
     "load_dataset": "tsguard._datasets",
     "plot_trigger": "tsguard._plots_trigger",
     "poison": "tsguard.attacks",
+    "predict_file": "tsguard._scan._predict",
+    "save": "tsguard._persistence",
+    "scan": "tsguard._scan._run",
     "to_panel": "tsguard._validation",
 }
 

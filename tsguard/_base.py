@@ -70,6 +70,9 @@ class NeuralClassifier(BaseClassifier):  # type: ignore[misc]  # aeon is untyped
         "verbose": ["boolean"],
     }
 
+    needs_clean_subset: ClassVar[bool] = False
+    """Whether ``clean_indices`` must name training samples that the user vouches for."""
+
     def __init__(
         self,
         backbone: Backbone = "inceptiontime",
@@ -103,15 +106,21 @@ class NeuralClassifier(BaseClassifier):  # type: ignore[misc]  # aeon is untyped
         fitted_length = None if store_metadata else self.n_timepoints_
         panel = check_panel(X, n_timepoints=fitted_length)
         if store_metadata:
-            self.metadata_ = {
-                "n_cases": panel.shape[0],
-                "n_channels": panel.shape[1],
-                "n_timepoints": panel.shape[2],
-                "multivariate": panel.shape[1] > 1,
-                "missing_values": False,
-                "unequal_length": False,
-            }
+            self._keep_shape(*panel.shape)
         return panel
+
+    def _keep_shape(self, n_samples: int, n_channels: int, n_timepoints: int) -> None:
+        """Keep what is known of the training set's shape, for ourselves, aeon and scikit-learn."""
+        self.n_channels_, self.n_timepoints_ = n_channels, n_timepoints
+        self.n_features_in_ = n_channels * n_timepoints
+        self.metadata_ = {
+            "n_cases": n_samples,
+            "n_channels": n_channels,
+            "n_timepoints": n_timepoints,
+            "multivariate": n_channels > 1,
+            "missing_values": False,
+            "unequal_length": False,
+        }
 
     def _check_shape(self, X: Panel) -> None:
         check_shape_matches(X, self.n_channels_, self.n_timepoints_, type(self).__name__)
@@ -130,8 +139,6 @@ class NeuralClassifier(BaseClassifier):  # type: ignore[misc]  # aeon is untyped
         self._validate_params()
         device = resolve_device(self.device)
         seed = resolve_seed(self.random_state)
-        self.n_channels_, self.n_timepoints_ = X.shape[1:]
-        self.n_features_in_ = self.n_channels_ * self.n_timepoints_
         self.scale_ = _fit_scale(X)
         data = TrainingSet(
             inputs=torch.from_numpy(self._scale(X)).to(device),

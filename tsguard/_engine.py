@@ -168,7 +168,7 @@ class Engine:
         self._schedule = torch.optim.lr_scheduler.OneCycleLR(
             self._optimizer,
             max_lr=self.learning_rate,
-            total_steps=n_epochs * self._n_batches,
+            total_steps=int(n_epochs * self._n_batches),  # a NumPy integer is refused
         )
         self._order = torch_stream(self.seed, "batches")
 
@@ -223,10 +223,18 @@ class Engine:
 
 
 def predict_logits(
-    network: nn.Module, inputs: Tensor, device: torch.device, batch_size: int = 256
+    network: nn.Module,
+    inputs: Tensor,
+    device: torch.device,
+    batch_size: int = 256,
+    forward: Callable[[Tensor], Tensor] | None = None,
 ) -> NDArray[np.float32]:
-    """Return the logits ``(n_samples, n_classes)`` of a trained network, in batches."""
+    """Return the logits of a trained network ``(n_samples, n_classes)``, computed in batches.
+
+    ``forward`` may be another method of the network that returns one row per sample.
+    """
     network.to(device).eval()
+    forward = forward or network
     with torch.inference_mode():
-        parts = [network(batch.to(device)).cpu() for batch in torch.split(inputs, batch_size)]
+        parts = [forward(batch.to(device)).cpu() for batch in torch.split(inputs, batch_size)]
     return torch.cat(parts).numpy()
