@@ -1,0 +1,78 @@
+"""The defenses by their short names."""
+
+import difflib
+from typing import Any
+
+from tsguard._base import NeuralClassifier
+from tsguard.defenses._abl import ABLClassifier
+from tsguard.defenses._cbd import CBDClassifier
+from tsguard.defenses._clustering import ActivationClusteringClassifier
+from tsguard.defenses._confident import ConfidentLearningClassifier
+from tsguard.defenses._dbd import DBDClassifier
+from tsguard.defenses._fine_pruning import FinePruningClassifier
+from tsguard.defenses._nab import NABClassifier
+from tsguard.defenses._nad import NADClassifier
+from tsguard.defenses._spectral import SpectralSignaturesClassifier
+from tsguard.defenses._standard import StandardClassifier
+from tsguard.defenses._strip import STRIPFilterClassifier
+
+_KINDS: dict[str, type[NeuralClassifier]] = {
+    "abl": ABLClassifier,
+    "cbd": CBDClassifier,
+    "clustering": ActivationClusteringClassifier,
+    "confident": ConfidentLearningClassifier,
+    "dbd": DBDClassifier,
+    "fine_pruning": FinePruningClassifier,
+    "nab": NABClassifier,
+    "nad": NADClassifier,
+    "spectral": SpectralSignaturesClassifier,
+    "standard": StandardClassifier,
+    "strip": STRIPFilterClassifier,
+}
+
+
+def list_defenses() -> list[str]:
+    """Return the short names of all defenses, sorted."""
+    return sorted(_KINDS)
+
+
+def get_defense(name: str, **parameters: Any) -> NeuralClassifier:
+    """Make a defense from its short name.
+
+    Parameters
+    ----------
+    name : str
+        One of :func:`list_defenses`.
+    **parameters
+        Parameters of the classifier; those left out keep their default.
+
+    Returns
+    -------
+    NeuralClassifier
+        Not fitted. ``needs_clean_subset`` says whether it must be given ``clean_indices``.
+
+    Raises
+    ------
+    ValueError
+        If there is no defense of that name.
+    TypeError
+        If the defense has no such parameter.
+
+    Examples
+    --------
+    >>> from tsguard.defenses import get_defense
+    >>> get_defense("spectral", backbone="fcn", drop_rate=0.1)
+    SpectralSignaturesClassifier(backbone='fcn', drop_rate=0.1)
+    """
+    if name not in _KINDS:
+        near = difflib.get_close_matches(str(name), _KINDS, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else "choose one of these."
+        raise ValueError(f"defense must be one of {list_defenses()}, got {name!r}; {hint}")
+    known = sorted(_KINDS[name]._get_param_names())
+    for parameter in parameters:
+        if parameter not in known:
+            raise TypeError(
+                f"parameters of defense {name!r} must be among {known}, got {parameter!r}; "
+                "correct or remove it."
+            )
+    return _KINDS[name](**parameters)
