@@ -153,6 +153,33 @@ def test_poison_with_a_plain_trigger_is_found_and_relabelled(fitted):
     assert (classifier.recovered_labels_[poisoned.is_poisoned] == truth).mean() > 0.8
 
 
+def test_the_trigger_score_tells_triggered_series_from_clean_ones(fitted, waves):
+    classifier, poisoned = fitted
+    X, y = waves
+    others = X[(y != "slow") & ~poisoned.is_poisoned]
+    clean = classifier.trigger_score(others)
+    triggered = classifier.trigger_score(poisoned.trigger.apply(others, random_state=1))
+    assert clean.shape == (len(others),)
+    assert clean.min() >= 0
+    assert triggered.max() <= 1
+    assert np.quantile(triggered, 0.1) > 0.5 > np.quantile(clean, 0.9)
+
+
+def test_the_trigger_score_is_the_same_for_many_series_as_for_few(fitted, waves, monkeypatch):
+    classifier, _ = fitted
+    X, _ = waves
+    whole = classifier.trigger_score(X)
+    monkeypatch.setattr("tsguard._e2abl.CHUNK", 7)
+    np.testing.assert_allclose(classifier.trigger_score(X), whole, atol=1e-5)
+
+
+def test_nothing_carries_a_trigger_where_nothing_is_suspected(waves):
+    X, y = waves
+    classifier = E2ABLClassifier(backbone="fcn", n_epochs=1, random_state=0).fit(X, y)
+    assert classifier.trigger_filter_ is None
+    assert (classifier.trigger_score(X[:3]) == 0).all()
+
+
 def test_nothing_is_suspected_without_poison(waves):
     classifier = clone(CLASSIFIERS[0]).fit(*waves)
     assert classifier.suspected_target_ is None
@@ -292,5 +319,8 @@ def test_bad_data_at_predict(change, message, waves):
 
 @each_classifier
 def test_predict_before_fit(classifier, waves):
+    if isinstance(classifier, E2ABLClassifier):
+        with pytest.raises(NotFittedError, match="fit"):
+            clone(classifier).trigger_score(waves[0])
     with pytest.raises(NotFittedError, match="has not been fitted yet"):
         clone(classifier).predict(waves[0])

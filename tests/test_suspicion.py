@@ -13,11 +13,14 @@ from tsguard.suspicion import (
     Evidence,
     decide,
     find_evidence,
+    fit_trigger_filter,
     loss_drop_suspicion,
     loss_drop_verdict,
+    plain_blocks,
     series_views,
     split_rate,
     top_share,
+    trigger_probability,
 )
 from tsguard.suspicion._signature import Signature
 from tsguard.suspicion._votes import collect_votes, neighbour_classes
@@ -188,6 +191,54 @@ def test_a_class_that_votes_and_beliefs_do_not_settle_stays_unknown(planted):
     assert (decide(torn, labels, undecided).recovered[poisoned] == UNKNOWN).all()
 
 
+def less_sure(evidence, log_odds=-1.0, **changes):
+    """The same evidence, had its best candidate been less convincing."""
+    best = replace(evidence.candidates[0], log_odds=log_odds, **changes)
+    return replace(evidence, candidates=[best])
+
+
+def test_a_doubtful_group_is_withheld_until_the_main_head_confirms_its_labels(planted):
+    evidence, labels, codes, poisoned = planted
+    doubtful = less_sure(evidence)
+    before = decide(doubtful, labels)
+    assert (before.withheld == poisoned).all()
+    assert not before.suspect.any()
+    assert before.targets == ()
+    assert [bool(reason) for reason in before.reasons] == poisoned.tolist()
+    contradicted = decide(doubtful, labels, np.eye(3)[codes])
+    assert (contradicted.withheld == poisoned).all()
+    assert (contradicted.recovered == labels).all()
+    assert not decide(doubtful, labels, np.eye(3)[labels]).withheld.any()
+
+
+@pytest.mark.parametrize("trusted", ["unlikely", "most_of_its_class", "many_labels", "fixed_rate"])
+def test_who_is_not_doubted(planted, trusted):
+    evidence, labels, _, _ = planted
+    statistics = dict(evidence.candidates[0].statistics)
+    if trusted == "most_of_its_class":
+        statistics["class_share"] = np.log(0.9)
+    elif trusted == "many_labels":
+        statistics = {"strength": 1.0, "share": -2.0}
+    log_odds = -3.0 if trusted == "unlikely" else -1.0
+    rates = {"isolation_rate": 0.0} if trusted == "fixed_rate" else {}
+    group = less_sure(evidence, log_odds, statistics=statistics)
+    assert not decide(group, labels, **rates).withheld.any()
+
+
+@pytest.mark.parametrize("shares_pattern", [True, False])
+def test_beside_an_accused_group_only_those_with_its_pattern_are_doubted(planted, shares_pattern):
+    evidence, labels, _, poisoned = planted
+    accused = evidence.candidates[0]
+    bystanders = (labels == 1) & ~poisoned & (np.cumsum(labels == 1) <= 6)
+    signature = np.where(bystanders & shares_pattern, 5.0, accused.signature)
+    accused = replace(accused, signature=signature)
+    other = replace(accused, targets=(1,), log_odds=-1.0, members=bystanders)
+    verdict = decide(replace(evidence, candidates=[accused, other]), labels)
+    assert (verdict.suspect == poisoned).all()
+    assert (verdict.withheld == bystanders).all() == shares_pattern
+    assert verdict.withheld.any() == shares_pattern
+
+
 @pytest.mark.parametrize("rate", [0.0, 0.05, 0.2])
 def test_a_fixed_isolation_rate_is_obeyed(planted, rate):
     evidence, labels, codes, _ = planted
@@ -263,3 +314,37 @@ def test_half_a_class_of_tiny_samples_is_not_a_backdoor():
     centres = np.array([[0.0, 0.0], [3.0, 0.0], [0.0, 3.0]])
     panel = (centres[codes] + rng.normal(size=(300, 2)))[:, None].astype(np.float32)
     assert look(panel, codes).candidates == []
+
+
+# -- trigger filter -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n_samples", [120, 2400])
+def test_the_filter_finds_the_trigger_in_new_series(n_samples):
+    panel, codes = make_panel(n_samples)
+    rows = np.flatnonzero(codes != 0)[: n_samples // 10]
+    panel, _ = plant(panel, codes, rows)
+    members = np.isin(np.arange(n_samples), rows)
+    learned = fit_trigger_filter(plain_blocks(panel), members, np.random.default_rng(0))
+    clean, _ = make_panel(90, seed=1)
+    triggered, _ = plant(clean, np.zeros(90, int), np.arange(90))
+    assert np.quantile(trigger_probability(plain_blocks(clean), learned), 0.9) < 0.5
+    assert np.quantile(trigger_probability(plain_blocks(triggered), learned), 0.1) > 0.5
+
+
+def test_constant_features_do_not_matter():
+    panel, codes = make_panel()
+    rows = np.flatnonzero(codes != 0)[:10]
+    panel, _ = plant(panel, codes, rows)
+    members = np.isin(np.arange(120), rows)
+    flat = np.full((120, 4), 7.0, np.float32)
+    learned = fit_trigger_filter([panel, flat], members, np.random.default_rng(0))
+    assert (learned[40:44] == 0).all()
+    assert np.isfinite(learned).all()
+
+
+@pytest.mark.parametrize("n_members", [0, 2, 118, 120])
+def test_no_filter_is_learned_from_too_few(n_members):
+    panel, _ = make_panel()
+    members = np.arange(120) < n_members
+    assert fit_trigger_filter([panel], members, np.random.default_rng(0)) is None

@@ -6,18 +6,28 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from tsguard._base import NeuralClassifier, TrainingSet
-from tsguard._device import torch_threads_kept
-from tsguard._engine import Records, Targets
+from tsguard._device import resolve_device, torch_threads_kept
+from tsguard._engine import Records, Targets, predict_logits
 from tsguard._isolation import EvidenceIsolation, Isolation, LossDropIsolation
 from tsguard._objectives import two_heads
 from tsguard._random import RandomState, numpy_stream
 from tsguard._validation import Panel
 from tsguard.models import Backbone
-from tsguard.suspicion import UNKNOWN, Verdict, find_evidence, series_views
+from tsguard.suspicion import (
+    UNKNOWN,
+    Verdict,
+    find_evidence,
+    fit_trigger_filter,
+    plain_blocks,
+    series_views,
+    trigger_probability,
+)
+
+CHUNK = 1024  # series whose trigger score is computed at a time
 
 
 class E2ABLClassifier(NeuralClassifier):
@@ -50,9 +60,10 @@ class E2ABLClassifier(NeuralClassifier):
     recovery_rate : float, default=1.0
         Share of the isolated samples, most suspicious first, that get a recovered class, 0 to 1;
         the others are left out of the main head's training.
-    stem_gradient : float, default=1.0
+    stem_gradient : float, default=0.0
         Share of the trap head's gradient that reaches the layers it shares with the main head,
-        0 to 1.
+        0 to 1. At 0 the trap listens without a say: the main head is exactly as good on clean
+        data as if it were alone. At 1 it costs up to 8 points of accuracy on small sets.
     n_epochs : int, default=40
         Epochs of training.
     batch_size : int, default=16
@@ -87,6 +98,8 @@ class E2ABLClassifier(NeuralClassifier):
     records_ : dict of str to ndarray of shape (n_epochs, n_samples)
         What training saw of every sample: ``main_loss``, ``trap_loss`` (nats, against the given
         label), ``main_prediction`` (class code), ``main_confidence`` (0 to 1), ``isolated``.
+    trigger_filter_ : ndarray of shape (n_features + 1,) or None
+        What ``trigger_score`` weighs; None if nothing is suspected.
     network_ : torch.nn.Module
         The trained network, on the CPU.
     device_ : str
@@ -126,7 +139,7 @@ class E2ABLClassifier(NeuralClassifier):
         suspicion: str = "auto",
         isolation_rate: float | str = "auto",
         recovery_rate: float = 1.0,
-        stem_gradient: float = 1.0,
+        stem_gradient: float = 0.0,
         n_epochs: int = 40,
         batch_size: int = 16,
         learning_rate: float = 3e-3,
@@ -151,6 +164,47 @@ class E2ABLClassifier(NeuralClassifier):
         self.recovery_rate = recovery_rate
         self.stem_gradient = stem_gradient
 
+    def trigger_score(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Say how strongly each series carries the trigger that the suspects have in common.
+
+        A matched filter, learned from the suspects of ``fit`` against all other training series:
+        ridge regression on the series, its steps, its spectrum and what the trap head sees of it.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_channels, n_timepoints)
+            As for ``predict``.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            From 0 to 1, higher = more likely triggered; 0 throughout if ``fit`` suspected nothing,
+            or too few series to learn from.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            If ``fit`` has not been called.
+        """
+        self._check_is_fitted()
+        panel = self._preprocess_collection(X, store_metadata=False)
+        self._check_shape(panel)
+        if self.trigger_filter_ is None:
+            return np.zeros(len(panel))
+        device = resolve_device(self.device)
+        parts = np.split(self._scale(panel), range(CHUNK, len(panel), CHUNK))
+        scores = [
+            trigger_probability(self._filter_blocks(part, device), self.trigger_filter_)
+            for part in parts
+        ]
+        return np.concatenate(scores)
+
+    def _filter_blocks(self, scaled: Panel, device: torch.device) -> list[NDArray[np.float32]]:
+        """Return what the trigger filter reads of scaled series."""
+        network, inputs = self.network_, torch.from_numpy(scaled)
+        seen = predict_logits(network, inputs, device, forward=network.seen_by_trap)
+        return [*plain_blocks(scaled), seen]
+
     def _train(self, data: TrainingSet, panel: Panel, seed: int) -> Records:
         self._build_network(data, seed, attach_at=self.attach_at, stem_gradient=self.stem_gradient)
         targets = Targets.from_labels(data.codes, data.inputs.device)
@@ -158,6 +212,11 @@ class E2ABLClassifier(NeuralClassifier):
         engine = self._make_engine(two_heads, data.inputs.device, seed)
         records = engine.run(self.network_, data.inputs, targets, isolate.phases(self.n_epochs))
         self._keep_verdict(isolate.verdict, data.codes, records)
+        self.trigger_filter_ = None
+        if self.suspect_mask_.any():
+            blocks = self._filter_blocks(data.inputs.cpu().numpy(), data.inputs.device)
+            rng = numpy_stream(seed, "trigger filter")
+            self.trigger_filter_ = fit_trigger_filter(blocks, self.suspect_mask_, rng)
         return records
 
     def _isolation(self, data: TrainingSet, panel: Panel, seed: int) -> Isolation:

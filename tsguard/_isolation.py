@@ -22,7 +22,7 @@ class Isolation(ABC):
     """Keeps the current verdict and lets both heads act on it.
 
     The main head learns trusted samples with their labels and suspects with their recovered ones;
-    suspects of unknown class are left out.
+    suspects of unknown class and withheld samples are left out.
 
     Attributes
     ----------
@@ -42,13 +42,13 @@ class Isolation(ABC):
 
     def _apply(self, targets: Targets) -> None:
         suspect, recovered = self.verdict.suspect, self.verdict.recovered
-        known = recovered != UNKNOWN
+        known = (recovered != UNKNOWN) & ~self.verdict.withheld
         trap_weight = np.ones(len(suspect)) if self.trap_learns_all else suspect
         targets.assign(
-            main=np.where(known, recovered, targets.given.cpu().numpy()),
+            main=np.where(recovered != UNKNOWN, recovered, targets.given.cpu().numpy()),
             main_weight=known.astype(np.float32),
             trap_weight=trap_weight.astype(np.float32),
-            isolated=suspect.astype(np.float32),
+            isolated=(suspect | self.verdict.withheld).astype(np.float32),
         )
 
 

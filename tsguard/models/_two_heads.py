@@ -35,10 +35,13 @@ class TrapHead(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Return logits ``(N, K)``."""
-        maps = features.reshape(len(features), features.shape[1], -1)  # (N, F, positions)
-        pooled = torch.cat([maps.mean(dim=2), maps.amax(dim=2)], dim=1)  # (N, 2F)
-        logits: Tensor = self.linear(pooled)
+        logits: Tensor = self.linear(self.summarise(features))
         return logits
+
+    def summarise(self, features: Tensor) -> Tensor:
+        """Return mean and maximum of every feature map, ``(N, 2F)``."""
+        maps = features.reshape(len(features), features.shape[1], -1)  # (N, F, positions)
+        return torch.cat([maps.mean(dim=2), maps.amax(dim=2)], dim=1)
 
 
 class TwoHeadNetwork(nn.Module):
@@ -91,6 +94,12 @@ class TwoHeadNetwork(nn.Module):
         share = self.stem_gradient
         features = share * features + (1 - share) * features.detach()
         return outputs[""], self.trap(features)
+
+    def seen_by_trap(self, x: Tensor) -> Tensor:
+        """Return what the trap head reads of the input, ``(N, 2F)``."""
+        return self.trap.summarise(
+            record_outputs(self.backbone, [self.attach_at], x)[self.attach_at]
+        )
 
 
 def record_outputs(module: nn.Module, names: Iterable[str], x: Tensor) -> dict[str, Tensor]:

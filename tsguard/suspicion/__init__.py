@@ -8,8 +8,9 @@ from tsguard.suspicion._loss_drop import (
     split_rate,
     top_share,
 )
+from tsguard.suspicion._trigger_filter import fit_trigger_filter, trigger_probability
 from tsguard.suspicion._verdict import UNKNOWN, Verdict
-from tsguard.suspicion._views import Views, series_views
+from tsguard.suspicion._views import Views, plain_blocks, series_views
 
 __all__ = [
     "UNKNOWN",
@@ -19,9 +20,12 @@ __all__ = [
     "Views",
     "decide",
     "find_evidence",
+    "fit_trigger_filter",
     "loss_drop_suspicion",
     "loss_drop_verdict",
+    "plain_blocks",
     "series_views",
     "split_rate",
     "top_share",
+    "trigger_probability",
 ]

@@ -25,7 +25,10 @@ SMALL_SET, SMALL_PENALTY = 60, 2.0  # log-odds that a candidate of a small set l
 
 # Log-odds of "backdoor", by logistic regression on clean and poisoned versions of 16 data sets
 # (docs/decisions.md names them), stable when single sets were left out.
-INTERCEPT = 6.5
+INTERCEPT = 6.0
+PRECAUTION = -2.0  # log-odds from which the members of a candidate are not learned on trust
+MAX_DOUBTED_SHARE = 0.7  # ... unless they are more than this share of their class
+SHARED_PATTERN = 2.0  # median deviations by which a group has the pattern of an accused one
 WEIGHTS = {
     "strength": 3.15,  # log of the first quartile of the members' signature, in deviations
     "gap": 1.4,  # how much more often the third best view contradicts members than others
@@ -91,11 +94,34 @@ def find_candidates(
 
 def accused_members(candidates: list[Candidate], n_samples: int) -> Mask:
     """Return the members of all candidates that are more likely poisoned than not, (n_samples,)."""
-    members = np.zeros(n_samples, bool)
+    return _members([one for one in candidates if one.log_odds > 0], n_samples)
+
+
+def doubtful_members(candidates: list[Candidate], n_samples: int) -> Mask:
+    """Return the members of candidates that are not accused, yet too likely for trust.
+
+    Once a group is accused, others are doubted only if they share its pattern. Groups under many
+    labels never are (ordinary confusion looks like an unlikely one of them), nor are those that
+    are most of their class: without them the class could not be learned.
+    """
+    accused = [one for one in candidates if one.log_odds > 0]
+
+    def is_doubtful(one: Candidate) -> bool:
+        share = np.exp(one.statistics.get("class_share", 0.0))  # of many labels: no class_share
+        if not PRECAUTION < one.log_odds <= 0 or share > MAX_DOUBTED_SHARE:
+            return False
+        patterns = [np.median(other.signature[one.members]) for other in accused]
+        return not patterns or bool(max(patterns) > SHARED_PATTERN)
+
+    doubtful = _members([one for one in candidates if is_doubtful(one)], n_samples)
+    return doubtful & ~_members(accused, n_samples)
+
+
+def _members(candidates: list[Candidate], n_samples: int) -> Mask:
+    union: Mask = np.zeros(n_samples, bool)
     for candidate in candidates:
-        if candidate.log_odds > 0:
-            members |= candidate.members
-    return members
+        union |= candidate.members
+    return union
 
 
 def _of_class(

@@ -9,6 +9,7 @@ from tsguard.suspicion._candidates import (
     WEAK_SIGNATURE,
     Candidate,
     accused_members,
+    doubtful_members,
     find_candidates,
 )
 from tsguard.suspicion._loss_drop import top_share
@@ -21,6 +22,9 @@ from tsguard.suspicion._votes import Codes, Floats, collect_votes, neighbour_cla
 # values every view sees the same, so that half a class looks like a group of its own.
 MIN_SAMPLES, MIN_VALUES = 20, 10
 SETTLED = 0.5  # share of the votes that a recovered class needs
+CONFIRMED = 0.5  # share of the main head's beliefs that lets a withheld sample back in
+ACCUSED = "looks like another class and shares a pattern with other suspects"
+WITHHELD = "left out as a precaution: may be of a suspicious group, and nothing confirms its label"
 
 
 @dataclass(frozen=True)
@@ -32,8 +36,8 @@ class Evidence:
     candidates : list of Candidate
         Groups that may be poisoned, most likely first.
     classes : ndarray of shape (n_samples, n_classes)
-        For members of accused candidates (log-odds above 0): vote shares of their trusted
-        neighbours' classes, the given one left out; rows of 0 elsewhere.
+        For members of accused and doubtful candidates: vote shares of their trusted neighbours'
+        classes, the given one left out; rows of 0 elsewhere.
     """
 
     candidates: list[Candidate]
@@ -68,7 +72,7 @@ def find_evidence(views: Views, codes: Codes, n_classes: int, rng: np.random.Gen
     votes = collect_votes(views.content, codes, n_classes, rng)
     signature = Signature(views.signature, rng)
     candidates = find_candidates(signature, votes, codes, rng)
-    doubted = accused_members(candidates, len(codes))
+    doubted = accused_members(candidates, len(codes)) | doubtful_members(candidates, len(codes))
     classes = neighbour_classes(views.content, votes.weights, codes, doubted, n_classes)
     return Evidence(candidates, classes)
 
@@ -83,6 +87,10 @@ def decide(
 ) -> Verdict:
     """Turn evidence into suspects and say which class they really have.
 
+    Members of candidates that are likelier poisoned than not are suspect. Those of somewhat less
+    likely ones are not accused, but nor are they learned on trust: they are withheld until the
+    main head, which has not learned them, comes to their label by itself.
+
     Parameters
     ----------
     evidence : Evidence
@@ -93,7 +101,7 @@ def decide(
         the sample each class. Without it no class is recovered yet.
     isolation_rate : float, optional
         Share of the samples to isolate, most suspicious first (fewer if fewer are suspicious at
-        all); by default the members of the accused candidates.
+        all), and none to withhold; by default the members of the accused candidates.
     recovery_rate : float, default=1.0
         Share of the suspects, most suspicious first, that get a recovered class.
 
@@ -104,22 +112,24 @@ def decide(
     suspicion = _suspicion(evidence.candidates, codes)
     if isolation_rate is None:
         suspect = accused_members(evidence.candidates, len(codes))
+        withheld = doubtful_members(evidence.candidates, len(codes))
         accused = (c.targets for c in evidence.candidates if c.log_odds > 0)
         targets = tuple(dict.fromkeys(code for codes_of in accused for code in codes_of))
     else:
         suspect = top_share(suspicion, isolation_rate) & (suspicion > 0)
+        withheld = np.zeros(len(codes), bool)
         targets = tuple(int(code) for code in np.unique(codes[suspect]))
     recovered = np.where(suspect, UNKNOWN, codes)
     if beliefs is not None:
+        withheld &= beliefs[np.arange(len(codes)), codes] < CONFIRMED
         votes = evidence.classes + beliefs
         votes[np.arange(len(codes)), codes] = 0
         votes /= np.maximum(votes.sum(axis=1, keepdims=True), 1e-12)
         first = top_share(np.where(suspect, suspicion, -1), suspect.mean() * recovery_rate)
         settled = suspect & first & (votes.max(axis=1) > SETTLED)
         recovered[settled] = votes.argmax(axis=1)[settled]
-    reason = "looks like another class and shares a pattern with other suspects"
-    reasons = tuple(reason if flag else "" for flag in suspect)
-    return Verdict(suspicion, suspect, recovered, targets, reasons)
+    reasons = tuple(np.select([suspect, withheld], [ACCUSED, WITHHELD], "").tolist())
+    return Verdict(suspicion, suspect, recovered, withheld, targets, reasons)
 
 
 def _suspicion(candidates: list[Candidate], codes: Codes) -> Floats:

@@ -98,9 +98,8 @@ def loss_drop_verdict(
     counts = np.bincount(codes[suspect], minlength=1)
     majority = 2 * counts.max() > suspect.sum() > 0
     reasons = tuple("its loss fell unusually fast" if flag else "" for flag in suspect)
-    return Verdict(
-        suspicion, suspect, recovered, (int(counts.argmax()),) if majority else (), reasons
-    )
+    targets = (int(counts.argmax()),) if majority else ()
+    return Verdict(suspicion, suspect, recovered, np.zeros_like(suspect), targets, reasons)
 
 
 def top_share(scores: NDArray[np.float64], share: float) -> NDArray[np.bool_]:

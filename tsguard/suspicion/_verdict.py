@@ -22,6 +22,9 @@ class Verdict:
     recovered : ndarray of int64 of shape (n_samples,)
         Class code: the given one where not suspect, the recovered one (or ``UNKNOWN``) where
         suspect.
+    withheld : ndarray of bool of shape (n_samples,)
+        Not suspect, yet not to be learned: members of a group that may be poisoned, with labels
+        that nothing else confirms.
     targets : tuple of int
         Codes of the classes that look like targets of an attack; empty if none does.
     reasons : tuple of str
@@ -31,6 +34,7 @@ class Verdict:
     suspicion: NDArray[np.float64]
     suspect: NDArray[np.bool_]
     recovered: NDArray[np.int64]
+    withheld: NDArray[np.bool_]
     targets: tuple[int, ...]
     reasons: tuple[str, ...]
 
@@ -38,6 +42,5 @@ class Verdict:
     def nothing(cls, codes: NDArray[np.int64]) -> "Verdict":
         """Nobody is suspect."""
         n_samples = len(codes)
-        return cls(
-            np.zeros(n_samples), np.zeros(n_samples, bool), codes.copy(), (), ("",) * n_samples
-        )
+        nobody = np.zeros(n_samples, bool)
+        return cls(np.zeros(n_samples), nobody, codes.copy(), nobody, (), ("",) * n_samples)

@@ -64,31 +64,38 @@ def series_views(panel: Panel, rng: np.random.Generator) -> Views:
     low[:, :, cuts[1] :] = 0
     high[:, :, : cuts[1]] = 0
     first, second, half = n_timepoints // 3, 2 * n_timepoints // 3, max(1, n_timepoints // 2)
-    spectrum = _log_spectrum(series)
     plain = [
         series,
         high,
         series[:, :, : first + 1],
         series[:, :, first : second + 1],
         series[:, :, second:],
-        spectrum,
+        _log_spectrum(series),
         *(cosines[:, :, :cut] for cut in cuts),
     ]
+    blocks = plain_blocks(series)
     rocket = _minirocket(series, 2000, rng)
     parts = [idct(low, axis=2, norm="ortho"), series[:, :, :half], series[:, :, half:]]
     rockets = [rocket, *(_minirocket(part, 1000, rng) for part in parts if part.shape[2])]
-    steps = np.diff(series, axis=2) if n_timepoints > 1 else series
-    largest_steps = np.sort(np.abs(steps), axis=2)[:, :, -5:]
     return Views(
         content=[
             *(_principal(view.reshape(len(view), -1)) for view in plain),
             *(_principal(_standardise(features)) for features in rockets),
         ],
-        signature=[
-            _standardise(block) for block in (rocket, series, steps, spectrum, largest_steps)
-        ],
+        signature=[_standardise(block) for block in (rocket, *blocks)],
         n_values=series[0].size,
     )
+
+
+def plain_blocks(series: Panel) -> list[Panel]:
+    """Return plain features in which a trigger is a direction, each (n_samples, ...).
+
+    The values, the steps between them, the log amplitude spectrum, and the largest steps wherever
+    they are.
+    """
+    steps = np.diff(series, axis=2) if series.shape[2] > 1 else series
+    largest_steps = np.sort(np.abs(steps), axis=2)[:, :, -5:]
+    return [series, steps, _log_spectrum(series), largest_steps]
 
 
 def _log_spectrum(series: Panel) -> Panel:
