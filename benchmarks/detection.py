@@ -27,7 +27,7 @@ DATASETS = (
 )
 #: Failures on these prompted changes of the method, so they are no longer untouched.
 SEEN = ("Epilepsy", "PenDigits")
-N_TRAIN, N_TEST = 300, 300
+N_TRAIN, N_TEST = 200, 200
 FAST = ("patch", "hum", "noise", "pulse")
 SLOW = ("sine", "blend", "warp", "phase", "morph")
 LEARNED = ("generator", "input_aware", "gradient_sign", "evolution", "frequency")

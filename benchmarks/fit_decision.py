@@ -84,7 +84,6 @@ def run_cell(data: Path | None, dataset: str, attack: str, rate: float, seed: in
     code = int(np.searchsorted(loaded.classes, target))
     candidates = [
         {
-            "log_odds": round(one.log_odds, 3),
             "is_poison": bool(
                 rate > 0 and one.targets == (code,) and hit[one.members].mean() >= PURE
             ),
@@ -106,7 +105,7 @@ def run_cell(data: Path | None, dataset: str, attack: str, rate: float, seed: in
 
 def fit_weights(options: argparse.Namespace) -> None:
     """Judge every set by weights fitted on the others, print the weights of all."""
-    from tsguard.suspicion._candidates import WEIGHTS
+    from tsguard.suspicion._candidates import WEIGHTS, log_odds
 
     names = [*WEIGHTS, "helped", "small_set"]
     cells = pd.DataFrame(read(RESULTS))
@@ -115,6 +114,7 @@ def fit_weights(options: argparse.Namespace) -> None:
         pd.json_normalize(rows["candidates"]).set_index(rows.index)
     )
     rows["is_poison"] = rows["is_poison"].astype(bool)
+    rows["in_use"] = [log_odds(one) for one in rows[names].to_dict("records")]
     judged = []
     for dataset in DATASETS:
         others = rows["dataset"] != dataset
@@ -125,7 +125,7 @@ def fit_weights(options: argparse.Namespace) -> None:
     judged = pd.concat(judged)
     summary = pd.DataFrame(
         {
-            "weights in use": _rates(cells, judged, "log_odds"),
+            "weights in use": _rates(cells, judged, "in_use"),
             "refitted without the set": _rates(cells, judged, "refit"),
         }
     )

@@ -7,19 +7,25 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import tsguard
+from tsguard._bench._command import add_bench
+from tsguard._doctor import add_doctor
+from tsguard._report._command import add_report
+from tsguard._scan._command import add_predict, add_scan
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code: 0, or 2 on bad input."""
+    """Run the command line and return its exit code: 0, 2 on bad input, 3 for suspects found."""
     parser = _build_parser()
     options = parser.parse_args(arguments)
     try:
-        output: str = options.run(options)
+        # A command returns what to print, or that and an exit code.
+        result: str | tuple[str, int] = options.run(options)
     except (ValueError, ImportError, OSError) as error:
         sys.stderr.write(f"tsguard: error: {' '.join(str(error).split())}\n")
         return 2
-    sys.stdout.write(output + "\n")
-    return 0
+    output, code = result if isinstance(result, tuple) else (result, 0)
+    sys.stdout.write(f"{output}\n" if output else "")
+    return code
 
 
 def _build_parser() -> argparse.ArgumentParser:
@@ -59,6 +65,11 @@ def _build_parser() -> argparse.ArgumentParser:
     demo.add_argument("--out", type=Path, default=Path("demo_report"), help="folder to write to")
     demo.add_argument("--json", action="store_true", help="print the result as JSON")
     demo.set_defaults(run=_demo)
+    add_scan(commands)
+    add_predict(commands)
+    add_doctor(commands)
+    add_bench(commands)
+    add_report(commands)
     return parser
 
 

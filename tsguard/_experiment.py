@@ -6,6 +6,7 @@ from importlib.metadata import version
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tsguard._base import NeuralClassifier
 from tsguard._datasets import Dataset
@@ -13,10 +14,10 @@ from tsguard._e2abl import E2ABLClassifier
 from tsguard._evaluate import evaluate, evaluate_isolation
 from tsguard._random import numpy_stream
 from tsguard.attacks import PoisonedDataset, Trigger, poison
-from tsguard.defenses import StandardClassifier
+from tsguard.defenses import get_defense, list_defenses
 
-METHODS = ("undefended", "oracle", "loss_drop", "e2abl")
-"""``oracle`` is standard training on the true labels of the same (poisoned) series."""
+_STANDARD = ("undefended", "oracle")
+_SUSPICION = {"e2abl": "auto", "loss_drop": "loss_drop"}
 
 
 @dataclass(frozen=True)
@@ -62,31 +63,62 @@ class Experiment:
         )
         return cls(dataset, poisoned, {"random_state": seed, **settings})
 
-    def run(self, method: str) -> tuple[NeuralClassifier, dict[str, Any], float]:
-        """Train with one of ``METHODS``.
+    def run(
+        self, method: str, *, clean_share: float = 0.05, **parameters: Any
+    ) -> tuple[NeuralClassifier, dict[str, Any], float]:
+        """Train with one of :func:`list_methods`.
+
+        Parameters
+        ----------
+        method : str
+        clean_share : float
+            How many samples a defense is told that needs some clean ones, see ``clean_indices``.
+        **parameters
+            Parameters of this method's classifier, beside or instead of ``settings``.
 
         Returns
         -------
         classifier : NeuralClassifier
             Fitted.
         metrics : dict
-            Clean accuracy, attack success rate, robust accuracy (0 to 1); for the defenses also
-            precision and recall of the isolation, recovery accuracy and suspected target.
+            Clean accuracy, attack success rate, robust accuracy (0 to 1); for defenses that
+            isolate samples also precision and recall of that, recovery accuracy and, where the
+            defense names one, the suspected target.
         seconds : float
             Wall time of ``fit``.
         """
         labels = self.poisoned.y_clean if method == "oracle" else self.poisoned.y
-        classifier = self._make(method)
+        classifier = make_classifier(method, **(self.settings | parameters))
+        if getattr(classifier, "needs_clean_subset", False):
+            classifier.set_params(clean_indices=self.clean_indices(clean_share))
         start = time.perf_counter()
         classifier.fit(self.poisoned.X, labels)
         seconds = time.perf_counter() - start
         return classifier, self._measure(classifier), seconds
 
-    def _make(self, method: str) -> NeuralClassifier:
-        if method in ("undefended", "oracle"):
-            return StandardClassifier(**self.settings)
-        suspicion = {"e2abl": "auto"}.get(method, method)
-        return E2ABLClassifier(suspicion=suspicion, **self.settings)
+    def clean_indices(self, share: float) -> NDArray[np.intp]:
+        """Draw training samples that carry no trigger, for a defense that asks for some.
+
+        Such a defense takes for granted that somebody vouches for a few samples. Here it is the
+        experiment, which knows the truth; the defense gets row numbers and nothing else.
+
+        Parameters
+        ----------
+        share : float
+            Of the training set, 0 to 1; but at least one sample of every class that has any, and
+            two in all.
+
+        Returns
+        -------
+        ndarray of int
+            Sorted rows; the same for all methods of this experiment.
+        """
+        poisoned = self.poisoned
+        stream = numpy_stream(self.settings["random_state"], "clean subset")
+        order = stream.permutation(np.flatnonzero(~(poisoned.is_poisoned | poisoned.is_cover)))
+        _, firsts = np.unique(poisoned.y_clean[order], return_index=True)
+        drawn = np.concatenate([order[firsts], np.delete(order, firsts)])
+        return np.sort(drawn[: max(2, len(firsts), round(share * len(poisoned.y)))])
 
     def _measure(self, classifier: NeuralClassifier) -> dict[str, Any]:
         scores = evaluate(
@@ -103,14 +135,15 @@ class Experiment:
             "attack_success_rate": scores.attack_success_rate,
             "robust_accuracy": scores.robust_accuracy,
         }
-        if isinstance(classifier, E2ABLClassifier):
+        if hasattr(classifier, "suspect_mask_"):
             isolation = evaluate_isolation(classifier, self.poisoned)
             metrics |= {
                 "isolation_precision": isolation.isolation_precision,
                 "isolation_recall": isolation.isolation_recall,
                 "recovery_accuracy": isolation.recovery_accuracy,
-                "suspected_target": as_json(classifier.suspected_target_),
             }
+        if hasattr(classifier, "suspected_target_"):
+            metrics["suspected_target"] = as_json(classifier.suspected_target_)
         return metrics
 
     def describe(self, attack: str) -> dict[str, Any]:
@@ -123,6 +156,25 @@ class Experiment:
             "n_train": len(self.poisoned.y),
             "n_poisoned": int(self.poisoned.is_poisoned.sum()),
         }
+
+
+def list_methods() -> list[str]:
+    """Return the names of all ways to train, those that are compared with first.
+
+    ``undefended`` is standard training on the poisoned labels, ``oracle`` on the true labels of the
+    same (poisoned) series; ``e2abl`` and ``loss_drop`` are :class:`tsguard.E2ABLClassifier` with
+    ``suspicion="auto"`` and ``"loss_drop"``; the rest is :func:`tsguard.defenses.list_defenses`.
+    """
+    return [*_STANDARD, *_SUSPICION, *list_defenses()]
+
+
+def make_classifier(method: str, **parameters: Any) -> NeuralClassifier:
+    """Return the classifier of a method, not fitted."""
+    if method in _STANDARD:
+        return get_defense("standard", **parameters)
+    if method in _SUSPICION:
+        return E2ABLClassifier(**({"suspicion": _SUSPICION[method]} | parameters))
+    return get_defense(method, **parameters)
 
 
 def draw_target(dataset: Dataset, seed: int, mode: str = "dirty", n_targets: int = 1) -> Any:

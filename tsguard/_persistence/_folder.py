@@ -8,8 +8,6 @@ import hashlib
 import io
 import json
 import math
-import shutil
-import uuid
 import zipfile
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,6 +17,8 @@ import safetensors.torch
 import torch
 from numpy.lib import format as npy
 from numpy.typing import NDArray
+
+from tsguard._atomic import folder_in_one_go
 
 FORMAT = "tsguard-model"
 FORMAT_VERSION = 1
@@ -120,29 +120,9 @@ def write_folder(
     }
     description["sha256"] = _digest(description)
     contents[_DESCRIPTION] = json.dumps(description, indent=1, allow_nan=False).encode("ascii")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    part = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.part")
-    try:
-        part.mkdir()
+    with folder_in_one_go(folder) as part:
         for name, data in contents.items():
             (part / name).write_bytes(data)
-        _put_in_place(part, folder)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-
-
-def _put_in_place(part: Path, folder: Path) -> None:
-    if not folder.exists():
-        part.rename(folder)
-        return
-    old = part.with_suffix(".old")
-    folder.rename(old)
-    try:
-        part.rename(folder)
-    finally:
-        if not folder.exists():
-            old.rename(folder)
-        shutil.rmtree(old, ignore_errors=True)
 
 
 # -- reading -----------------------------------------------------------------------------------

@@ -142,14 +142,14 @@ def _of_class(
         _statistics(group, score, in_class, votes)
         for group, score in zip(groups.T, scores.T, strict=True)
     ]
-    log_odds = [_weighed(one) for one in statistics]
-    best = int(np.argmax(log_odds))
+    weighed = [log_odds(one) for one in statistics]
+    best = int(np.argmax(weighed))
     members = _add_stragglers(groups[:, best], scores[:, best], in_class, votes.margin)
-    return Candidate((int(code),), log_odds[best], members, scores[:, best], statistics[best])
+    return Candidate((int(code),), weighed[best], members, scores[:, best], statistics[best])
 
 
-def _weighed(statistics: dict[str, float]) -> float:
-    """Return the log-odds of a backdoor; see ``WEIGHTS``."""
+def log_odds(statistics: dict[str, float]) -> float:
+    """Return the log-odds of a backdoor, given the statistics of a group; see ``WEIGHTS``."""
     penalty = HELPED_PENALTY * statistics["helped"] + SMALL_PENALTY * statistics["small_set"]
     return INTERCEPT + sum(WEIGHTS[name] * statistics[name] for name in WEIGHTS) - penalty
 
@@ -211,13 +211,13 @@ def _scattered(
     scores = signature.z_scores(groups, contradicted)
     strength = np.log(np.maximum(member_quantile(scores, groups, 0.25), 1))
     share = np.log(groups.mean(axis=0))
-    log_odds = strength + share + SCATTERED_INTERCEPT
-    best = int(np.argmax(log_odds))
+    weighed = strength + share + SCATTERED_INTERCEPT
+    best = int(np.argmax(weighed))
     statistics = {"strength": float(strength[best]), "share": float(share[best])}
     members = groups[:, best] | (contradicted & (scores[:, best] > 2))
     counts = np.bincount(codes[members])
     targets = tuple(int(code) for code in np.flatnonzero(counts >= 2))
-    return Candidate(targets, float(log_odds[best]), members, scores[:, best], statistics)
+    return Candidate(targets, float(weighed[best]), members, scores[:, best], statistics)
 
 
 def _effective_number(labels: Codes) -> float:

@@ -1,0 +1,23 @@
+"""Labelled series in files: .ts, .tsv, .txt, .arff, .npz, .csv and .parquet."""
+
+from tsguard._tables._reader import Options, Row, Values
+from tsguard._tables._series import (
+    FORMATS,
+    SeriesFile,
+    check_file,
+    open_reader,
+    read_chunks,
+    read_series,
+)
+
+__all__ = [
+    "FORMATS",
+    "Options",
+    "Row",
+    "SeriesFile",
+    "Values",
+    "check_file",
+    "open_reader",
+    "read_chunks",
+    "read_series",
+]
