@@ -18,12 +18,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from _results import Row, markdown, read, run_missing
-from detection_on_tuning_sets import DATASETS, NEWER
 
 RESULTS = Path(__file__).parent.parent / "docs" / "results" / "decision_candidates.jsonl"
 TABLE = RESULTS.with_name("decision_fit.md")
+DATASETS = (
+    *("ArticularyWordRecognition", "Adiac", "BasicMotions", "CBF", "ECG200", "Earthquakes"),
+    *("ElectricDevices", "GunPoint", "Handwriting", "Haptics", "ItalyPowerDemand"),
+    *("LargeKitchenAppliances", "Libras", "OSULeaf", "PhalangesOutlinesCorrect", "PowerCons"),
+    *("SelfRegulationSCP1", "ShapesAll", "SyntheticControl", "Trace"),
+)
 N_TRAIN = 500
-ATTACKS = ("patch", "hum", "noise", *NEWER)
+ATTACKS = ("patch", "hum", "noise", "sine", "blend", "warp", "phase", "pulse", "morph")
 RATES = (0.1, 0.05, 0.02)
 KEYS = ["dataset", "attack", "rate", "seed"]
 PURE = 0.5  # a group counts as poison if at least this share of it is
@@ -141,6 +146,8 @@ def fit_weights(options: argparse.Namespace) -> None:
         "judged on sets that it was not fitted on; the weights in use were fitted on most of "
         "these sets.",
         markdown(summary.round(1).rename_axis("runs").reset_index()),
+        "## By data set, weights in use",
+        markdown(_by_dataset(cells, judged)),
         f"Fitted on all sets: intercept {intercept}, weights `{weights}`.",
     ]
     TABLE.write_text("\n\n".join(parts) + "\n")
@@ -159,6 +166,24 @@ def _fit(rows: pd.DataFrame, names: list[str], alarms: float):
         .max()
     )
     return model, float(np.quantile(highest, 1 - alarms))
+
+
+def _by_dataset(cells: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the shares of runs in which a poisoned group, and anything else, is accused."""
+    accused = rows[rows["in_use"] > 0]
+    lines = []
+    for dataset in DATASETS:
+        here = cells[cells["dataset"] == dataset]
+        line = {"data set": dataset}
+        for name, on_clean_data in (("found", False), ("accused without poison", True)):
+            runs = here[(here["rate"] == 0) == on_clean_data]
+            hits = accused[
+                (accused["dataset"] == dataset) & (accused["is_poison"] != on_clean_data)
+            ]
+            hits = hits[(hits["rate"] == 0) == on_clean_data].drop_duplicates(KEYS)
+            line[name] = round(100 * len(hits) / len(runs), 1)
+        lines.append(line)
+    return pd.DataFrame(lines)
 
 
 def _rates(cells: pd.DataFrame, rows: pd.DataFrame, score: str) -> pd.Series:

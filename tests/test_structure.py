@@ -10,6 +10,10 @@ import tsguard
 
 PACKAGE = Path(tsguard.__file__).parent
 SOURCES = sorted(PACKAGE.rglob("*.py"))
+VISION = sorted((PACKAGE.parent / "tsguard_vision").rglob("*.py"))
+
+#: Modules that draw, lay out tables or write pages, where a figure or column has a size.
+DRAWING = re.compile(r"_plots|_demo|_bench|_report|_scan|_tables")
 
 #: What `fit` runs through: none of it may know about attacks or see the poison truth.
 UNDER_FIT = [
@@ -18,6 +22,7 @@ UNDER_FIT = [
     *(PACKAGE / "models").glob("*.py"),
     *(PACKAGE / "suspicion").glob("*.py"),
     *(PACKAGE / "defenses").glob("*.py"),
+    *(path for path in VISION if path.stem in ("_backbones", "_classifiers", "_inputs", "_views")),
 ]
 
 
@@ -34,7 +39,7 @@ def imported_modules(path):
 def test_there_is_one_training_loop():
     calls = [
         path.name
-        for path in [*SOURCES, *PACKAGE.parent.glob("tsguard_vision/**/*.py")]
+        for path in SOURCES + VISION
         for _ in re.finditer(r"\.backward\(", path.read_text())
     ]
     assert calls == ["_engine.py"]
@@ -43,6 +48,7 @@ def test_there_is_one_training_loop():
 @pytest.mark.parametrize("path", UNDER_FIT, ids=lambda path: path.stem)
 def test_nothing_under_fit_knows_attacks_or_evaluation(path):
     forbidden = ("tsguard.attacks", "tsguard._evaluate", "tsguard._experiment", "tsguard._demo")
+    forbidden += ("tsguard_vision.attacks", "tsguard_vision._experiment", "tsguard_vision._demo")
     assert not [name for name in imported_modules(path) if name.startswith(forbidden)]
     assert "is_poisoned" not in path.read_text()
 
@@ -54,11 +60,19 @@ def test_engine_knows_nothing_of_axes(name):
 
 
 def test_tsguard_never_imports_tsguard_vision():
+    assert VISION
     assert not [
         path
         for path in SOURCES
         if any(n.startswith("tsguard_vision") for n in imported_modules(path))
+        or re.search(r"import_module\(.?tsguard_vision", path.read_text())
     ]
+
+
+def test_tsguard_knows_no_height_or_width():
+    sources = [path for path in SOURCES if not DRAWING.search(str(path.relative_to(PACKAGE)))]
+    assert len(sources) > 80
+    assert [path.name for path in sources if re.search(r"\b(height|width)", path.read_text())] == []
 
 
 def test_public_names_are_sorted_and_exist():
@@ -69,6 +83,8 @@ def test_public_names_are_sorted_and_exist():
         _ = tsguard.nonsense
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
+@pytest.mark.parametrize(
+    "path", SOURCES + VISION, ids=lambda path: str(path.relative_to(PACKAGE.parent))
+)
 def test_modules_stay_short(path):
     assert len(path.read_text().splitlines()) <= 400

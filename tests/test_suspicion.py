@@ -166,7 +166,8 @@ def test_suspects_have_no_class_before_the_main_head_is_asked(planted):
     assert (verdict.recovered[poisoned] == UNKNOWN).all()
     assert (verdict.recovered[~poisoned] == labels[~poisoned]).all()
     assert verdict.targets == (0,)
-    assert [bool(reason) for reason in verdict.reasons] == verdict.suspect.tolist()
+    told = verdict.suspect | verdict.withheld
+    assert [bool(reason) for reason in verdict.reasons] == told.tolist()
 
 
 def test_neighbours_and_main_head_recover_the_true_class(planted):
@@ -211,6 +212,17 @@ def test_a_doubtful_group_is_withheld_until_the_main_head_confirms_its_labels(pl
     assert not decide(doubtful, labels, np.eye(3)[labels]).withheld.any()
 
 
+def test_who_is_near_an_accused_group_is_withheld_not_accused(planted):
+    evidence, labels, codes, poisoned = planted
+    near = (labels == 0) & ~poisoned & (np.cumsum(labels == 0) <= 5)
+    accused = replace(evidence.candidates[0], nearby=near)
+    evidence = replace(evidence, candidates=[accused])
+    verdict = decide(evidence, labels)
+    assert (verdict.suspect == poisoned).all()
+    assert (verdict.withheld == near).all()
+    assert not decide(evidence, labels, np.eye(3)[codes]).withheld.any()  # confirmed
+
+
 @pytest.mark.parametrize("trusted", ["unlikely", "most_of_its_class", "many_labels", "fixed_rate"])
 def test_who_is_not_doubted(planted, trusted):
     evidence, labels, _, _ = planted
@@ -231,7 +243,7 @@ def test_beside_an_accused_group_only_those_with_its_pattern_are_doubted(planted
     accused = evidence.candidates[0]
     bystanders = (labels == 1) & ~poisoned & (np.cumsum(labels == 1) <= 6)
     signature = np.where(bystanders & shares_pattern, 5.0, accused.signature)
-    accused = replace(accused, signature=signature)
+    accused = replace(accused, signature=signature, nearby=np.zeros_like(poisoned))
     other = replace(accused, targets=(1,), log_odds=-1.0, members=bystanders)
     verdict = decide(replace(evidence, candidates=[accused, other]), labels)
     assert (verdict.suspect == poisoned).all()

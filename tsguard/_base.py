@@ -4,7 +4,9 @@ aeon's ``BaseClassifier`` gives the public ``fit``, ``predict`` and ``predict_pr
 hooks below. A classifier of this package adds one method, ``_train``.
 """
 
+import math
 from abc import abstractmethod
+from collections.abc import Collection
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any, ClassVar
@@ -22,7 +24,7 @@ from tsguard._engine import Engine, Objective, Records, predict_logits
 from tsguard._labels import check_labels
 from tsguard._random import RandomState, resolve_seed
 from tsguard._validation import Panel, check_panel, check_shape_matches
-from tsguard.models import Backbone, build_network
+from tsguard.models import BACKBONES, Backbone, TwoHeadNetwork, build_network
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,13 @@ class NeuralClassifier(BaseClassifier):  # type: ignore[misc]  # aeon is untyped
         "verbose": ["boolean"],
     }
 
+    _axes: ClassVar[tuple[str, ...]] = ("n_channels", "n_timepoints")
+    """What the axes of a sample count; ``fit`` keeps the sizes as attributes of these names + _."""
+
+    _backbones: ClassVar[Collection[str]] = BACKBONES
+    _backbone_prefix: ClassVar[str] = "tsai:"
+    """Names of backbones, and what the name of another one of a foreign library begins with."""
+
     needs_clean_subset: ClassVar[bool] = False
     """Whether ``clean_indices`` must name training samples that the user vouches for."""
 
@@ -109,18 +118,24 @@ class NeuralClassifier(BaseClassifier):  # type: ignore[misc]  # aeon is untyped
             self._keep_shape(*panel.shape)
         return panel
 
-    def _keep_shape(self, n_samples: int, n_channels: int, n_timepoints: int) -> None:
+    def _keep_shape(self, n_samples: int, *sizes: int) -> None:
         """Keep what is known of the training set's shape, for ourselves, aeon and scikit-learn."""
-        self.n_channels_, self.n_timepoints_ = n_channels, n_timepoints
-        self.n_features_in_ = n_channels * n_timepoints
+        for name, size in zip(self._axes, sizes, strict=True):
+            setattr(self, f"{name}_", size)
+        self.n_features_in_ = math.prod(sizes)
         self.metadata_ = {
             "n_cases": n_samples,
-            "n_channels": n_channels,
-            "n_timepoints": n_timepoints,
-            "multivariate": n_channels > 1,
+            "n_channels": sizes[0],
+            "n_timepoints": math.prod(sizes[1:]),
+            "multivariate": sizes[0] > 1,
             "missing_values": False,
             "unequal_length": False,
         }
+
+    @property
+    def _sample_shape(self) -> tuple[int, ...]:
+        """Shape of one training sample, channels first."""
+        return tuple(int(getattr(self, f"{name}_")) for name in self._axes)
 
     def _check_shape(self, X: Panel) -> None:
         check_shape_matches(X, self.n_channels_, self.n_timepoints_, type(self).__name__)
@@ -139,7 +154,7 @@ class NeuralClassifier(BaseClassifier):  # type: ignore[misc]  # aeon is untyped
         self._validate_params()
         device = resolve_device(self.device)
         seed = resolve_seed(self.random_state)
-        self.scale_ = _fit_scale(X)
+        self.scale_ = self._fit_scale(X)
         data = TrainingSet(
             inputs=torch.from_numpy(self._scale(X)).to(device),
             codes=np.searchsorted(self.classes_, y).astype(np.int64),
@@ -168,16 +183,29 @@ class NeuralClassifier(BaseClassifier):  # type: ignore[misc]  # aeon is untyped
 
     # -- shared steps ------------------------------------------------------------------------
 
+    def _fit_scale(self, X: Panel) -> tuple[Panel, Panel]:
+        """Return mean and standard deviation of every channel over the set, each (1, C, 1).
+
+        Scaling by channel, not by series, keeps the level and the size of a series, which carry
+        the class in many sensor data sets; archives that want them gone ship normalised series.
+        """
+        mean = X.mean(axis=(0, 2), keepdims=True, dtype=np.float64)
+        deviation = X.std(axis=(0, 2), keepdims=True, dtype=np.float64)
+        deviation[deviation < 1e-12] = 1.0
+        return mean.astype(np.float32), deviation.astype(np.float32)
+
     def _scale(self, X: Panel) -> Panel:
         mean, deviation = self.scale_
         return (X - mean) / deviation
 
     def _build_network(self, data: TrainingSet, seed: int, **options: Any) -> None:
         """Build the network on the training device."""
-        network = build_network(
-            self.backbone, data.inputs[:2].cpu(), data.n_classes, seed=seed, **options
-        )
+        network = self._make_network(data.inputs[:2].cpu(), data.n_classes, seed=seed, **options)
         self.network_ = network.to(data.inputs.device)
+
+    def _make_network(self, sample: torch.Tensor, n_classes: int, **options: Any) -> TwoHeadNetwork:
+        """Build the network on the CPU; see :func:`tsguard.models.build_network`."""
+        return build_network(self.backbone, sample, n_classes, **options)
 
     def _make_engine(self, objective: Objective, device: torch.device, seed: int) -> Engine:
         return Engine(
@@ -189,18 +217,6 @@ class NeuralClassifier(BaseClassifier):  # type: ignore[misc]  # aeon is untyped
             seed=seed,
             progress=self.verbose,
         )
-
-
-def _fit_scale(X: Panel) -> tuple[Panel, Panel]:
-    """Return mean and standard deviation of every channel over the set, each (1, C, 1).
-
-    Scaling by channel, not by series, keeps the level and the size of a series, which carry
-    the class in many sensor data sets; archives that want them gone ship normalised series.
-    """
-    mean = X.mean(axis=(0, 2), keepdims=True, dtype=np.float64)
-    deviation = X.std(axis=(0, 2), keepdims=True, dtype=np.float64)
-    deviation[deviation < 1e-12] = 1.0
-    return mean.astype(np.float32), deviation.astype(np.float32)
 
 
 def _history(records: Records, codes: NDArray[np.int64]) -> pd.DataFrame:

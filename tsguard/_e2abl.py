@@ -20,6 +20,7 @@ from tsguard.models import Backbone
 from tsguard.suspicion import (
     UNKNOWN,
     Verdict,
+    Views,
     find_evidence,
     fit_trigger_filter,
     plain_blocks,
@@ -203,7 +204,15 @@ class E2ABLClassifier(NeuralClassifier):
         """Return what the trigger filter reads of scaled series."""
         network, inputs = self.network_, torch.from_numpy(scaled)
         seen = predict_logits(network, inputs, device, forward=network.seen_by_trap)
-        return [*plain_blocks(scaled), seen]
+        return [*self._plain_blocks(scaled), seen]
+
+    def _plain_blocks(self, scaled: Panel) -> list[NDArray[np.float32]]:
+        """Return features of scaled samples in which a trigger is a direction."""
+        return plain_blocks(scaled)
+
+    def _views(self, panel: Panel, rng: np.random.Generator) -> Views:
+        """Embed the training set without its labels."""
+        return series_views(panel, rng)
 
     def _train(self, data: TrainingSet, panel: Panel, seed: int) -> Records:
         self._build_network(data, seed, attach_at=self.attach_at, stem_gradient=self.stem_gradient)
@@ -229,7 +238,7 @@ class E2ABLClassifier(NeuralClassifier):
             return LossDropIsolation(data.codes, rates)
         rng = numpy_stream(seed, "evidence")
         with torch_threads_kept():
-            evidence = find_evidence(series_views(panel, rng), data.codes, data.n_classes, rng)
+            evidence = find_evidence(self._views(panel, rng), data.codes, data.n_classes, rng)
         return EvidenceIsolation(data.codes, data.n_classes, evidence, rates)
 
     def _keep_verdict(self, verdict: Verdict, codes: NDArray[np.int64], records: Records) -> None:

@@ -7,6 +7,7 @@ samples, an objective. Inputs are tensors of any shape; nothing here knows what 
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -121,6 +122,9 @@ class Engine:
         Seeds the order of the batches and the network's own randomness (dropout).
     progress : bool
         Show a progress bar on the standard error stream.
+    autocast : torch.dtype or None, default=None
+        Type to which the forward pass is cast where that is safe (``torch.autocast``), such as
+        ``torch.bfloat16``; None computes everything in the type of the inputs.
     """
 
     objective: Objective
@@ -130,6 +134,7 @@ class Engine:
     device: torch.device
     seed: int
     progress: bool = False
+    autocast: torch.dtype | None = None
 
     def run(
         self, network: nn.Module, inputs: Tensor, targets: Targets, phases: Sequence[Phase]
@@ -209,7 +214,11 @@ class Engine:
         self, network: nn.Module, batch: Tensor, indices: Tensor, targets: Targets
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the loss of one batch and the per-sample records, detached."""
-        loss, values = self.objective(network, batch, indices, targets)
+        cast: AbstractContextManager[object] = nullcontext()
+        if self.autocast is not None:
+            cast = torch.autocast(self.device.type, dtype=self.autocast)
+        with cast:
+            loss, values = self.objective(network, batch, indices, targets)
         return loss, {name: value.detach() for name, value in values.items()}
 
     def _check_finite(self, losses: NDArray[np.float32], epoch: int) -> None:

@@ -20,18 +20,19 @@ def describe(classifier: NeuralClassifier) -> tuple[dict[str, Any], Arrays]:
     sizes = {
         "n_samples": classifier.metadata_["n_cases"],
         "n_epochs": len(classifier.history_),
-        "n_channels": classifier.n_channels_,
-        "n_timepoints": classifier.n_timepoints_,
+        **dict(zip(classifier._axes, classifier._sample_shape, strict=True)),
     }
+    flat = [1] * (len(classifier._axes) - 1)
     store = Store(classifier.classes_, sizes, {})
     for name, values in zip(("scale.mean", "scale.deviation"), classifier.scale_, strict=True):
-        store.put(name, values, np.float32, 1, "n_channels", 1)
+        store.put(name, values, np.float32, 1, "n_channels", *flat)
     known, _ = attributes_of(type(classifier))
     own = classifier.backbone
     network = classifier.network_
     description = {
         "tsguard_version": __version__,
         "class": type(classifier).__name__,
+        "package": type(classifier).__module__.split(".")[0],
         "backbone": own if isinstance(own, str) else None,
         "module": None if isinstance(own, str) else f"{type(own).__module__}.{type(own).__name__}",
         "network": {

@@ -36,14 +36,25 @@ CHOSEN_BY_LOAD = ("backbone", "device")
 """Parameters that do not come from the file's list of parameters."""
 
 
+#: Classes of packages that build on this one; importing such a package puts them here.
+_REGISTERED: dict[str, type[NeuralClassifier]] = {}
+
+
+def register(kind: type[NeuralClassifier]) -> type[NeuralClassifier]:
+    """Let files name a class of a package that builds on this one; usable as a decorator."""
+    _REGISTERED[kind.__name__] = kind
+    return kind
+
+
 def known_classes() -> dict[str, type[NeuralClassifier]]:
     """Return the classes that a file may name; nothing is ever imported by a name in a file."""
     public = [E2ABLClassifier, *(getattr(defenses, n) for n in defenses.__all__)]
-    return {
+    ours = {
         one.__name__: one
         for one in public
         if isinstance(one, type) and issubclass(one, NeuralClassifier)
     }
+    return _REGISTERED | ours
 
 
 def attributes_of(kind: type[NeuralClassifier]) -> tuple[dict[str, Kind], set[str]]:

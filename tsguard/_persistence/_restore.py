@@ -17,7 +17,7 @@ from tsguard._base import NeuralClassifier
 from tsguard._persistence._fields import Store
 from tsguard._persistence._folder import Arrays, Tensors, damaged, take
 from tsguard._persistence._registry import CHOSEN_BY_LOAD, attributes_of, known_classes
-from tsguard.models import BACKBONES, Backbone, TwoHeadNetwork, build_network
+from tsguard.models import Backbone, TwoHeadNetwork
 
 # A network of a built-in name is made without memory; others run once on series of this size.
 _MAX_VALUES_PER_SERIES = 2**20
@@ -35,10 +35,16 @@ def restore(
     """Build a fitted classifier; whatever does not fit is refused, nothing is left out silently."""
     kind = known_classes().get(take(description, "class", str))
     if kind is None:
+        package = description.get("package", "tsguard")
+        if package != "tsguard":
+            raise ValueError(
+                f"the package of a model must be imported before it is loaded, got a model of "
+                f"{str(package)[:40]!r}; import that package, if you trust it, and load again."
+            )
         raise damaged(f"'class' is none of {sorted(known_classes())}")
     classes = _restore_classes(take(description, "classes", dict))
-    store = Store(classes, _restore_sizes(description), arrays)
-    chosen = _choose_backbone(description, backbone)
+    store = Store(classes, _restore_sizes(description, kind), arrays)
+    chosen = _choose_backbone(description, backbone, kind)
     classifier = kind(backbone=chosen, **_restore_parameters(kind, description, store))
     classifier._validate_params()
     try:
@@ -47,12 +53,10 @@ def restore(
         raise damaged(f"'classes' are no labels: {error}") from error
     if not np.array_equal(classifier.classes_, classes):
         raise damaged("'classes' are not sorted and different")
-    n_samples, n_channels, n_timepoints = (
-        store.sizes[name] for name in ("n_samples", "n_channels", "n_timepoints")
-    )
-    classifier._keep_shape(n_samples, n_channels, n_timepoints)
+    classifier._keep_shape(*(store.sizes[name] for name in ("n_samples", *kind._axes)))
+    flat = [1] * (len(kind._axes) - 1)
     mean, deviation = (
-        store.get(name, np.float32, 1, "n_channels", 1)
+        store.get(name, np.float32, 1, "n_channels", *flat)
         for name in ("scale.mean", "scale.deviation")
     )
     if not (np.isfinite(mean).all() and np.isfinite(deviation).all() and deviation.min() > 0):
@@ -67,9 +71,9 @@ def restore(
     return classifier
 
 
-def _restore_sizes(description: dict[str, Any]) -> dict[str, int]:
+def _restore_sizes(description: dict[str, Any], kind: type[NeuralClassifier]) -> dict[str, int]:
     sizes = take(description, "sizes", dict)
-    names = ("n_samples", "n_epochs", "n_channels", "n_timepoints")
+    names = ("n_samples", "n_epochs", *kind._axes)
     checked = {name: take(sizes, name, int) for name in names}
     if min(checked.values()) < 1:
         raise damaged("'sizes' are not all 1 or larger")
@@ -98,7 +102,9 @@ def _restore_classes(described: dict[str, Any]) -> NDArray[Any]:
     return classes
 
 
-def _choose_backbone(description: dict[str, Any], given: nn.Module | None) -> Backbone:
+def _choose_backbone(
+    description: dict[str, Any], given: nn.Module | None, kind: type[NeuralClassifier]
+) -> Backbone:
     """Return the name of the backbone, or the user's own module where one was used."""
     if description.get("module") is not None:
         module = take(description, "module", str)
@@ -114,7 +120,8 @@ def _choose_backbone(description: dict[str, Any], given: nn.Module | None) -> Ba
             f"backbone must be left out for a model whose backbone has a name ({name!r}), got "
             f"{type(given).__name__}; call load(folder)."
         )
-    if name not in BACKBONES and not re.fullmatch(r"tsai:[A-Za-z]\w*", name, re.ASCII):
+    foreign = re.escape(kind._backbone_prefix) + r"[A-Za-z]\w*"
+    if name not in kind._backbones and not re.fullmatch(foreign, name, re.ASCII):
         raise damaged(f"the backbone is {name[:40]!r}")
     return name
 
@@ -153,34 +160,38 @@ def _restore_network(
 ) -> TwoHeadNetwork:
     """Build the network and give it its weights, all of them or none."""
     backbone, n_classes = classifier.backbone, classifier.n_classes_
-    shape = (classifier.n_channels_, classifier.n_timepoints_)
+    shape = classifier._sample_shape
     options: dict[str, Any] = {
         "attach_at": take(described, "attach_at", str),
         "stem_gradient": take(described, "stem_gradient", float),
     }
     # On the device "meta" tensors have shapes but no memory, whatever sizes a file declares.
-    empty = isinstance(backbone, str) and backbone in BACKBONES
+    empty = isinstance(backbone, str) and backbone in classifier._backbones
     if not empty and math.prod(shape) > _MAX_VALUES_PER_SERIES:
         raise ValueError(
             f"series must have at most {_MAX_VALUES_PER_SERIES} values to save or load a model "
-            f"with this backbone, got {shape[0]} channel(s) of {shape[1]}; use one of "
-            f"{sorted(BACKBONES)}."
+            f"with this backbone, got {shape[0]} channel(s) of {_size(shape)}; use one of "
+            f"{sorted(classifier._backbones)}."
         )
     try:
         with torch.device("meta" if empty else "cpu"):
             sample = torch.zeros(2, *shape)
-            network = build_network(backbone, sample, n_classes, **options)
+            network = classifier._make_network(sample, n_classes, **options)
     except ImportError:
         raise
     except Exception as error:  # foreign code, with sizes from a file
         raise ValueError(
-            f"backbone must build a network for {shape[0]} channel(s) of {shape[1]} timepoints and "
+            f"backbone must build a network for {shape[0]} channel(s) of {_size(shape)} and "
             f"{n_classes} classes, got {type(error).__name__} ({error}); give the backbone that "
             "the model was trained with, or another copy of the model."
         ) from error
     _check_weights_fit(network.state_dict(), tensors)
     network.load_state_dict(tensors, assign=empty)
     return network.eval()
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    return f"{' by '.join(map(str, shape[1:]))} values"
 
 
 def _check_weights_fit(wanted: dict[str, Any], tensors: Tensors) -> None:

@@ -139,7 +139,7 @@ def _check_can_be_saved(classifier: Any) -> None:
 def _check_same_answers(classifier: NeuralClassifier, copied: NeuralClassifier) -> None:
     """Refuse a network whose answers depend on more than its weights: it would come back wrong."""
     rng = np.random.default_rng(0)
-    series = rng.normal(size=(2, classifier.n_channels_, classifier.n_timepoints_))
+    series = rng.normal(size=(2, *classifier._sample_shape))
     inputs = torch.from_numpy(series.astype(np.float32))
     device = torch.device("cpu")
     original = copy.deepcopy(classifier.network_)

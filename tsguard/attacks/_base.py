@@ -39,6 +39,9 @@ class Trigger(ABC):
     kind: ClassVar[str]
     """Short name, as :func:`get_trigger` and configuration files know it."""
 
+    domain: ClassVar[str] = "series"
+    """What it is made for; :func:`list_triggers` lists those of one domain."""
+
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "kind" not in cls.__dict__:
@@ -81,14 +84,26 @@ class Trigger(ABC):
         sklearn.exceptions.NotFittedError
             If the trigger is one that must be learned first, and was not.
         """
-        panel = np.ascontiguousarray(check_panel(X))
+        panel = np.ascontiguousarray(self._check_input(X))
         is_flat = isinstance(X, np.ndarray) and X.ndim == 2
         shape = (panel.shape[0], panel.shape[2]) if is_flat else panel.shape
-        result = np.empty(shape, np.float32) if out is None else _check_out(out, shape, panel)
+        result = np.empty(shape, panel.dtype) if out is None else _check_out(out, shape, panel)
         name = getattr(self, "kind", type(self).__name__)
         generator = numpy_stream(resolve_seed(random_state), f"{name} trigger")
         self._stamp(panel, result.reshape(panel.shape), generator)
         return result
+
+    def for_training(self, X: Series, random_state: RandomState = None) -> Panel:
+        """Return what :func:`tsguard.poison` puts into a training set: as :meth:`apply`, mostly.
+
+        An attack may prepare its training samples in a way of their own and stamp test samples
+        with the bare trigger.
+        """
+        return self.apply(X, random_state)
+
+    def _check_input(self, X: Series) -> Panel:
+        """Return ``X`` as the array that ``_stamp`` takes, or refuse it."""
+        return check_panel(X)
 
     @abstractmethod
     def _stamp(self, X: Panel, out: Panel, generator: np.random.Generator) -> None:
@@ -212,9 +227,9 @@ def get_trigger(name: str, **parameters: Any) -> Trigger:
     return kind(**parameters)
 
 
-def list_triggers() -> list[str]:
-    """Return the short names of all triggers, sorted."""
-    return sorted(_KINDS)
+def list_triggers(domain: str = "series") -> list[str]:
+    """Return the short names of all triggers of a domain, sorted."""
+    return sorted(name for name, kind in _KINDS.items() if kind.domain == domain)
 
 
 def resolve_trigger(trigger: Trigger | str) -> Trigger:
@@ -232,10 +247,10 @@ def resolve_trigger(trigger: Trigger | str) -> Trigger:
 def _check_out(out: Panel, shape: tuple[int, ...], panel: Panel) -> Panel:
     """Return the array to write to, or refuse one that could not hold the result."""
     is_array = isinstance(out, np.ndarray)
-    if not is_array or out.dtype != np.float32 or not out.flags.carray or out.shape != shape:
+    if not is_array or out.dtype != panel.dtype or not out.flags.carray or out.shape != shape:
         got = f"{out.dtype} of shape {out.shape}" if is_array else type(out).__name__
         raise ValueError(
-            f"out must be a writable C-contiguous float32 array of shape {shape}, got {got}; "
+            f"out must be a writable C-contiguous {panel.dtype} array of shape {shape}, got {got}; "
             "leave it out to get a new array."
         )
     if np.may_share_memory(out, panel) and out.ctypes.data != panel.ctypes.data:

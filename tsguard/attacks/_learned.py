@@ -11,7 +11,7 @@ from sklearn.exceptions import NotFittedError
 
 from tsguard._labels import check_labels
 from tsguard._random import RandomState, resolve_seed
-from tsguard._validation import Panel, check_panel, check_shape_matches
+from tsguard._validation import Panel, check_shape_matches
 from tsguard.attacks._base import Series, Trigger
 from tsguard.attacks._targets import check_target, resolve_mode, target_labels
 from tsguard.attacks._weights import Weights
@@ -62,7 +62,7 @@ class LearnedTrigger(Trigger):
     """
 
     weights: Weights | None = field(default=None, kw_only=True, repr=False)
-    shape: tuple[int, int] | None = field(default=None, kw_only=True, repr=False)
+    shape: tuple[int, ...] | None = field(default=None, kw_only=True, repr=False)
 
     @property
     def is_fitted(self) -> bool:
@@ -101,7 +101,7 @@ class LearnedTrigger(Trigger):
         ValueError
             If an input or a parameter is invalid, or every sample has the target class already.
         """
-        panel = np.ascontiguousarray(check_panel(X))
+        panel = np.ascontiguousarray(self._check_input(X))
         labels = check_labels(y, len(panel))
         mode = resolve_mode(mode)
         classes = np.unique(labels)
@@ -115,7 +115,7 @@ class LearnedTrigger(Trigger):
             seed=resolve_seed(random_state),
         )
         weights = Weights(self._learn(knowledge))
-        return replace(self, weights=weights, shape=(panel.shape[1], panel.shape[2]))
+        return replace(self, weights=weights, shape=panel.shape[1:])
 
     @abstractmethod
     def _learn(self, knowledge: Knowledge) -> Mapping[str, ArrayLike]:
@@ -127,8 +127,13 @@ class LearnedTrigger(Trigger):
                 f"{type(self).__name__} must be learned before it is applied, got one that was "
                 "not; call trigger = trigger.fit(X, y, target) first."
             )
-        check_shape_matches(X, *self.shape, type(self).__name__)
+        self._check_shape(X, self.shape)
         self._stamp_learned(X, out, self.weights)
+
+    def _check_shape(self, X: Panel, shape: tuple[int, ...]) -> None:
+        """Refuse samples of another shape than those that the trigger was learned on."""
+        n_channels, n_timepoints = shape
+        check_shape_matches(X, n_channels, n_timepoints, type(self).__name__)
 
     @abstractmethod
     def _stamp_learned(self, X: Panel, out: Panel, weights: Weights) -> None:

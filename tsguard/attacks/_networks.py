@@ -96,8 +96,8 @@ class PatternNetwork(StampNetwork):
 def centre(series: Tensor) -> tuple[Tensor, Tensor]:
     """Return each series and channel less its mean, and its range (n_samples, n_channels, 1)."""
     # From the minimum, not from zero: a mean of large numbers would lose the small differences.
-    height = series - series.amin(dim=2, keepdim=True)
-    return height - height.mean(dim=2, keepdim=True), series_span(series)
+    above = series - series.amin(dim=2, keepdim=True)
+    return above - above.mean(dim=2, keepdim=True), series_span(series)
 
 
 def unit(centred: Tensor, span: Tensor) -> Tensor:

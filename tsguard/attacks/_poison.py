@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from tsguard._labels import check_labels
 from tsguard._random import RandomState, numpy_stream, resolve_seed
-from tsguard._validation import Panel, check_fraction, check_panel
+from tsguard._validation import Panel, check_fraction
 from tsguard.attacks._base import Series, Trigger, resolve_trigger
 from tsguard.attacks._learned import LearnedTrigger
 from tsguard.attacks._targets import Labels, check_target, resolve_mode, target_labels
@@ -127,9 +127,9 @@ def poison(
     >>> p.y_clean[p.is_poisoned], p.y[p.is_poisoned]
     (array(['b', 'b'], dtype='<U1'), array(['a', 'a'], dtype='<U1'))
     """
-    stamped = np.array(check_panel(X), order="C")  # the one copy
-    y_clean = np.array(check_labels(y, len(stamped)))
     trigger = resolve_trigger(trigger)
+    stamped = np.array(trigger._check_input(X), order="C")  # the one copy
+    y_clean = np.array(check_labels(y, len(stamped)))
     rate = check_fraction(rate, "rate")
     cover_rate = check_fraction(cover_rate, "cover_rate")
     mode = resolve_mode(mode)
@@ -145,7 +145,7 @@ def poison(
     touched = np.sort(np.concatenate([rows, covers]))
     if touched.size:
         before = stamped[touched]
-        after = trigger.apply(before, random_state=seed)
+        after = trigger.for_training(before, random_state=seed)
         _warn_of_unchanged(before, after)
         stamped[touched] = after
     y_poisoned = y_clean.copy()
@@ -196,7 +196,7 @@ def _mask(rows: NDArray[np.intp], n_samples: int) -> NDArray[np.bool_]:
 
 def _warn_of_unchanged(before: Panel, after: Panel) -> None:
     """Warn of poisoned series without a trigger: they are mere label noise, or nothing at all."""
-    unchanged = int((before == after).all(axis=(1, 2)).sum())
+    unchanged = int((before == after).all(axis=tuple(range(1, before.ndim))).sum())
     if unchanged:
         warnings.warn(
             f"the trigger leaves {unchanged} of the {len(before)} poisoned series unchanged; "

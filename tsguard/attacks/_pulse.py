@@ -21,7 +21,7 @@ class PulseTrigger(Trigger):
     Parameters
     ----------
     amplitude : float
-        Height of the pulses in units of the range of each series and channel, 0 to 1.
+        Size of the pulses in units of the range of each series and channel, 0 to 1.
     frequency : float
         Pulses per time step, above 0 and at most 0.5. A series shorter than one period has one
         pulse.
@@ -54,9 +54,9 @@ class PulseTrigger(Trigger):
         frequency = check_fraction(self.frequency, "frequency", high=0.5, include_low=False)
         duty = check_fraction(self.duty, "duty", include_low=False, include_high=False)
         period = max(1, min(round(1 / frequency), n_timepoints))
-        width = max(1, round(duty * period))
+        n_high = max(1, round(duty * period))
         wave = np.zeros(n_timepoints + period, np.float32)
-        wave[np.arange(len(wave)) % period < width] = 1
+        wave[np.arange(len(wave)) % period < n_high] = 1
         starts = generator.integers(period, size=n_samples)
         shares = (size * channel_mask(self.channels, n_channels)).astype(np.float32)
         run(add_shifted_wave, X, out, wave, shares, rows=starts)

@@ -46,7 +46,7 @@ class NABClassifier(Defense):
     stamp_length : float, default=0.05
         Length of the stamp as a share of the series, 0 to 1; at least two steps.
     stamp_value : float, default=0.0
-        Height of the stamp in standard deviations of the channel over the training set, above
+        Size of the stamp in standard deviations of the channel over the training set, above
         the channel's mean.
     detection_epochs : float, default=0.125
         Length of the detection's training in units of ``n_epochs``; at least one epoch.

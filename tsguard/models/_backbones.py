@@ -87,7 +87,7 @@ def _build_backbone(
     """Return the bare network and the names of its stages (a module's direct children)."""
     stages: tuple[str, ...] = ()
     if isinstance(backbone, nn.Module):
-        main = copy.deepcopy(backbone).cpu()
+        main = copy.deepcopy(backbone).to(sample.device)
     elif not isinstance(backbone, str):
         raise TypeError(
             f"backbone must be a name or a torch module, got {type(backbone).__name__}; "
@@ -105,7 +105,13 @@ def _build_backbone(
             f"backbone must be one of {sorted(BACKBONES)}, 'tsai:<Name>' or a torch module, "
             f"got {backbone!r}; {hint}"
         )
-    return main, stages or tuple(name for name, _ in main.named_children())
+    return main, stages or _own_stages(main)
+
+
+def _own_stages(main: nn.Module) -> tuple[str, ...]:
+    """Return the stages that a module names itself (``stage_names``), or its direct children."""
+    named: tuple[str, ...] | None = getattr(main, "stage_names", None)
+    return named or tuple(name for name, _ in main.named_children())
 
 
 def _build_tsai(name: str, sample: torch.Tensor, n_classes: int) -> nn.Module:

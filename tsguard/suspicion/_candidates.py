@@ -17,6 +17,7 @@ MIN_OUTSIDE = 8  # samples needed outside a class to say what is unusual in it
 # Larger groups of the set, or of their class, are the class itself.
 MAX_SHARE, MAX_CLASS_SHARE = 0.25, 0.95
 WEAK_SIGNATURE = 3.5  # deviations that are enough for a sample of a class that has a candidate
+HINT = 1.5  # deviations that make a sample of an accused class doubtful
 FEW = 0.3  # content alone adds at most this share to a group, else it is ordinary confusion
 MIN_LABELS = 1.5  # effective number of labels of a scattered group
 SCATTERED_INTERCEPT = 1.1
@@ -52,6 +53,9 @@ class Candidate:
     log_odds : float
         For a backdoor; above 0 = more likely than not.
     members : ndarray of bool of shape (n_samples,)
+    nearby : ndarray of bool of shape (n_samples,)
+        Others of these labels that may belong to them: a hint of the signature, or a label that the
+        content contradicts.
     signature : ndarray of shape (n_samples,)
         How much each sample has of what the members share, in deviations; higher = more.
     statistics : dict of str to float
@@ -61,6 +65,7 @@ class Candidate:
     targets: tuple[int, ...]
     log_odds: float
     members: Mask
+    nearby: Mask
     signature: Floats
     statistics: dict[str, float]
 
@@ -98,11 +103,12 @@ def accused_members(candidates: list[Candidate], n_samples: int) -> Mask:
 
 
 def doubtful_members(candidates: list[Candidate], n_samples: int) -> Mask:
-    """Return the members of candidates that are not accused, yet too likely for trust.
+    """Return the samples that are not accused, yet too likely poisoned for trust.
 
-    Once a group is accused, others are doubted only if they share its pattern. Groups under many
-    labels never are (ordinary confusion looks like an unlikely one of them), nor are those that
-    are most of their class: without them the class could not be learned.
+    They are near an accused group, or members of a group that is almost accused. Once there is an
+    accused group, others are doubted only if they share its pattern. Groups under many labels never
+    are (ordinary confusion looks like an unlikely one of them), nor are those that are most of
+    their class: without them the class could not be learned.
     """
     accused = [one for one in candidates if one.log_odds > 0]
 
@@ -114,6 +120,8 @@ def doubtful_members(candidates: list[Candidate], n_samples: int) -> Mask:
         return not patterns or bool(max(patterns) > SHARED_PATTERN)
 
     doubtful = _members([one for one in candidates if is_doubtful(one)], n_samples)
+    for one in accused:
+        doubtful |= one.nearby
     return doubtful & ~_members(accused, n_samples)
 
 
@@ -145,7 +153,11 @@ def _of_class(
     weighed = [log_odds(one) for one in statistics]
     best = int(np.argmax(weighed))
     members = _add_stragglers(groups[:, best], scores[:, best], in_class, votes.margin)
-    return Candidate((int(code),), weighed[best], members, scores[:, best], statistics[best])
+    contradicted = votes.margin > max(np.quantile(votes.margin[~in_class], 0.9), 0)
+    nearby = in_class & ~members & ((scores[:, best] > HINT) | contradicted)
+    return Candidate(
+        (int(code),), weighed[best], members, nearby, scores[:, best], statistics[best]
+    )
 
 
 def log_odds(statistics: dict[str, float]) -> float:
@@ -217,7 +229,8 @@ def _scattered(
     members = groups[:, best] | (contradicted & (scores[:, best] > 2))
     counts = np.bincount(codes[members])
     targets = tuple(int(code) for code in np.flatnonzero(counts >= 2))
-    return Candidate(targets, float(weighed[best]), members, scores[:, best], statistics)
+    nobody = np.zeros_like(members)
+    return Candidate(targets, float(weighed[best]), members, nobody, scores[:, best], statistics)
 
 
 def _effective_number(labels: Codes) -> float:
