@@ -67,6 +67,7 @@ def main() -> None:
     run.add_argument(
         "--triggers", type=Path, default=None, help="folder that keeps learned triggers for reuse"
     )
+    run.add_argument("--precision", default="float32", choices=("float32", "bfloat16"))
     run.set_defaults(command=run_grid)
     table = commands.add_parser("table")
     table.add_argument("--results", type=Path, default=RESULTS)
@@ -94,7 +95,7 @@ def run_grid(options: argparse.Namespace) -> None:
             options.backbones,
         )
     ]
-    shared = (options.data, options.triggers, tuple(options.plugin))
+    shared = (options.data, options.triggers, tuple(options.plugin), options.precision)
     run_missing(options.results, KEYS, cells, run_cell, shared, options.jobs)
 
 
@@ -102,6 +103,7 @@ def run_cell(
     data: Path | None,
     kept: Path | None,
     plugins: tuple[str, ...],
+    precision: str,
     dataset: str,
     backbone: str,
     attack: str,
@@ -124,12 +126,12 @@ def run_cell(
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="mode .* can stamp only")  # n_poisoned says it
         experiment = Experiment.prepare(
-            loaded, trigger, rate, seed, backbone=backbone, **MODES[mode]
+            loaded, trigger, rate, seed, backbone=backbone, precision=precision, **MODES[mode]
         )
     _, metrics, seconds = experiment.run("undefended")
     poisoned = experiment.poisoned
     reference = evaluate(
-        reference_model(data, dataset, backbone, seed),
+        reference_model(data, dataset, backbone, precision, seed),
         loaded.X_test,
         loaded.y_test,
         trigger=trigger,
@@ -152,6 +154,7 @@ def run_cell(
         "n_test": len(loaded.y_test),
         "learning_seconds": learning,
         "seconds": round(seconds, 2),
+        "precision": precision,
         "device": f"cpu, 1 thread of {os.cpu_count()}",
         "versions": versions(),
     }
@@ -200,12 +203,13 @@ def make_trigger(
 
 
 @lru_cache(maxsize=4)
-def reference_model(data: Path | None, dataset: str, backbone: str, seed: int):
+def reference_model(data: Path | None, dataset: str, backbone: str, precision: str, seed: int):
     """Return a model of the same recipe that was trained on clean data."""
     from tsguard.defenses import StandardClassifier
 
     loaded = load(data, dataset, seed)
-    return StandardClassifier(backbone, random_state=seed).fit(loaded.X_train, loaded.y_train)
+    classifier = StandardClassifier(backbone, precision=precision, random_state=seed)
+    return classifier.fit(loaded.X_train, loaded.y_train)
 
 
 def write_table(options: argparse.Namespace) -> None:
@@ -214,11 +218,13 @@ def write_table(options: argparse.Namespace) -> None:
     scores = ["clean_accuracy", "attack_success_rate", "reference_accuracy"]
     scores += ["reference_success_rate", "relative_l2", "relative_linf"]
     rows[scores] *= 100
+    rows["precision"] = rows["precision"].fillna("float32")  # rows older than the choice
     rows["rate"] = (100 * rows["rate"]).map("{:g} %".format)
     versions = ", ".join(f"{name} {number}" for name, number in rows["versions"].iloc[-1].items())
     parts = [
         HEADER.format(
             n=len(rows),
+            halves=int((rows["precision"] == "bfloat16").sum()),
             versions=versions,
             device=rows["device"].iloc[-1],
             seeds=", ".join(map(str, sorted(rows["seed"].unique()))),
@@ -240,8 +246,8 @@ def write_table(options: argparse.Namespace) -> None:
 HEADER = """# Does every attack take?
 
 Written by `python benchmarks/attack_success.py table` from `attack_success.jsonl`, which
-`python benchmarks/attack_success.py run` fills; do not edit. {n} victims; seeds {seeds}; {device};
-{versions}.
+`python benchmarks/attack_success.py run` fills; do not edit. {n} victims, {halves} of them trained
+in bfloat16 (see docs/decisions.md); seeds {seeds}; {device}; {versions}.
 
 Victims are trained without any defense. CA is their accuracy on the clean test set; ASR the share
 of triggered test series, of other classes than the wanted one, that are answered as the attacker

@@ -14,7 +14,7 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from tsguard import E2ABLClassifier, attacks, poison
+from tsguard import E2ABLClassifier, attacks, load_dataset, poison
 from tsguard.defenses import StandardClassifier
 
 CLASSIFIERS = [
@@ -324,3 +324,19 @@ def test_predict_before_fit(classifier, waves):
             clone(classifier).trigger_score(waves[0])
     with pytest.raises(NotFittedError, match="has not been fitted yet"):
         clone(classifier).predict(waves[0])
+
+
+def test_bfloat16_trains_another_network_of_the_same_kind():
+    data = load_dataset("ItalyPowerDemand")
+    exact, rough = (
+        StandardClassifier("fcn", n_epochs=3, precision=precision, random_state=0).fit(
+            data.X_train, data.y_train
+        )
+        for precision in ("float32", "bfloat16")
+    )
+    pairs = list(zip(exact.network_.parameters(), rough.network_.parameters(), strict=True))
+    assert all(one.dtype == other.dtype for one, other in pairs)
+    assert any((one != other).any() for one, other in pairs)
+    assert abs(exact.score(data.X_test, data.y_test) - rough.score(data.X_test, data.y_test)) < 0.1
+    with pytest.raises(ValueError, match="precision"):
+        StandardClassifier("fcn", precision="half").fit(data.X_train, data.y_train)

@@ -17,7 +17,7 @@ import torch
 from aeon.classification.base import BaseClassifier
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import softmax
-from sklearn.utils._param_validation import Interval
+from sklearn.utils._param_validation import Interval, StrOptions
 
 from tsguard._device import resolve_device
 from tsguard._engine import Engine, Objective, Records, predict_logits
@@ -67,6 +67,7 @@ class NeuralClassifier(BaseClassifier):  # type: ignore[misc]  # aeon is untyped
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
         "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "precision": [StrOptions({"float32", "bfloat16"})],
         "device": [str, torch.device],
         "random_state": ["random_state"],
         "verbose": ["boolean"],
@@ -90,6 +91,7 @@ class NeuralClassifier(BaseClassifier):  # type: ignore[misc]  # aeon is untyped
         batch_size: int = 16,
         learning_rate: float = 3e-3,
         weight_decay: float = 1e-2,
+        precision: str = "float32",
         device: str | torch.device = "auto",
         random_state: RandomState = None,
         verbose: bool = False,
@@ -99,6 +101,7 @@ class NeuralClassifier(BaseClassifier):  # type: ignore[misc]  # aeon is untyped
         self.batch_size = batch_size
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
+        self.precision = precision
         self.device = device
         self.random_state = random_state
         self.verbose = verbose
@@ -216,6 +219,7 @@ class NeuralClassifier(BaseClassifier):  # type: ignore[misc]  # aeon is untyped
             device=device,
             seed=seed,
             progress=self.verbose,
+            autocast=torch.bfloat16 if self.precision == "bfloat16" else None,
         )
 
 

@@ -73,6 +73,9 @@ class E2ABLClassifier(NeuralClassifier):
         Peak of the one-cycle schedule.
     weight_decay : float, default=0.01
         Weight decay of AdamW.
+    precision : {"float32", "bfloat16"}, default="float32"
+        Of the forward pass in training. ``"bfloat16"`` about halves the time on processors with
+        bfloat16 instructions and on recent GPUs; predictions are always made in float32.
     device : str or torch.device, default="auto"
         ``"auto"`` takes CUDA where present, else the CPU.
     random_state : int, RandomState or None, default=None
@@ -145,6 +148,7 @@ class E2ABLClassifier(NeuralClassifier):
         batch_size: int = 16,
         learning_rate: float = 3e-3,
         weight_decay: float = 1e-2,
+        precision: str = "float32",
         device: str | torch.device = "auto",
         random_state: RandomState = None,
         verbose: bool = False,
@@ -155,6 +159,7 @@ class E2ABLClassifier(NeuralClassifier):
             batch_size=batch_size,
             learning_rate=learning_rate,
             weight_decay=weight_decay,
+            precision=precision,
             device=device,
             random_state=random_state,
             verbose=verbose,

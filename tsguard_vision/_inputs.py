@@ -1,18 +1,15 @@
 """What turns a classifier of tsguard into one for images: its input, network and views."""
 
 from collections.abc import Collection
-from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from sklearn.utils._param_validation import StrOptions
 from torch import Tensor
 
 from tsguard._base import NeuralClassifier
 from tsguard._device import resolve_device
-from tsguard._engine import Engine, Objective
 from tsguard.models import TwoHeadNetwork, build_network
 from tsguard.suspicion import Views
 from tsguard_vision._backbones import AUGMENTATIONS, BACKBONES, ImageNetwork, build_backbone
@@ -30,8 +27,6 @@ class ImageInputs(NeuralClassifier):
     ----------
     augment : {"crop", "crop+flip"} or None
         See :class:`tsguard_vision._backbones.Augment`.
-    precision : {"float32", "bfloat16"}
-        Of the forward pass in training.
     """
 
     _axes: ClassVar[tuple[str, ...]] = ("n_channels", "height", "width")
@@ -39,11 +34,9 @@ class ImageInputs(NeuralClassifier):
     _backbone_prefix: ClassVar[str] = "torchvision:"
     _image_constraints: ClassVar[dict[str, list[Any]]] = {
         "augment": [StrOptions(set(AUGMENTATIONS)), None],
-        "precision": [StrOptions({"float32", "bfloat16"})],
     }
 
     augment: str | None = None
-    precision: str = "float32"
 
     def _preprocess_collection(self, X: Any, store_metadata: bool = True) -> Images:
         images = check_images(X)
@@ -69,10 +62,6 @@ class ImageInputs(NeuralClassifier):
     def _make_network(self, sample: Tensor, n_classes: int, **options: Any) -> TwoHeadNetwork:
         bare = build_backbone(self.backbone, sample, n_classes, options.get("seed", 0))
         return build_network(ImageNetwork(bare, self.augment), sample, n_classes, **options)
-
-    def _make_engine(self, objective: Objective, device: torch.device, seed: int) -> Engine:
-        engine = super()._make_engine(objective, device, seed)
-        return replace(engine, autocast=torch.bfloat16) if self.precision != "float32" else engine
 
     def _views(self, panel: Images, rng: np.random.Generator) -> Views:
         return image_views(self._scale(panel), rng, resolve_device(self.device))

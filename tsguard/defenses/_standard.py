@@ -24,6 +24,9 @@ class StandardClassifier(NeuralClassifier):
         Peak of the one-cycle schedule.
     weight_decay : float, default=0.01
         Weight decay of AdamW.
+    precision : {"float32", "bfloat16"}, default="float32"
+        Of the forward pass in training. ``"bfloat16"`` about halves the time on processors with
+        bfloat16 instructions and on recent GPUs; predictions are always made in float32.
     device : str or torch.device, default="auto"
         ``"auto"`` takes CUDA where present, else the CPU.
     random_state : int, RandomState or None, default=None
