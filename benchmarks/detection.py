@@ -64,6 +64,7 @@ def main() -> None:
     run.add_argument("--backbones", nargs="+", default=["fcn"])
     run.add_argument("--seeds", nargs="+", type=int, default=[0])
     run.add_argument("--results", type=Path, default=RESULTS)
+    run.add_argument("--precision", default="float32", choices=("float32", "bfloat16"))
     run.set_defaults(command=run_grid)
     table = commands.add_parser("table")
     table.add_argument("--results", type=Path, default=RESULTS)
@@ -81,11 +82,19 @@ def run_grid(options: argparse.Namespace) -> None:
         for condition in CONDITIONS
         for dataset in DATASETS
     ]
-    run_missing(options.results, KEYS, cells, run_cell, (options.data,), options.jobs)
+    shared = (options.data, options.precision)
+    run_missing(options.results, KEYS, cells, run_cell, shared, options.jobs)
 
 
 def run_cell(
-    data: Path | None, dataset: str, backbone: str, mode: str, attack: str, rate: float, seed: int
+    data: Path | None,
+    precision: str,
+    dataset: str,
+    backbone: str,
+    mode: str,
+    attack: str,
+    rate: float,
+    seed: int,
 ) -> Row:
     """Poison one set, train three times, measure."""
     import torch
@@ -104,8 +113,9 @@ def run_cell(
         n_targets=2 if mode == "two_targets" else 1,
         cover_rate=COVER_RATE if mode == "cover" else 0.0,
         backbone=backbone,
+        precision=precision,
     )
-    row: Row = {**experiment.describe(attack), "rate": rate, "mode": mode}
+    row: Row = {**experiment.describe(attack), "rate": rate, "mode": mode, "precision": precision}
     for method in METHODS:
         if rate == 0 and method == "oracle":
             continue  # the same as undefended

@@ -19,7 +19,7 @@ import pytest
 
 from tsguard import load_dataset
 from tsguard._bench._cell import Machine, run_cell
-from tsguard._bench._cost import CostModel, count_kinds, duration
+from tsguard._bench._cost import CostModel, archive_sizes, count_kinds, duration, estimate
 from tsguard._bench._grid import MODES, Grid, read_grid
 from tsguard._bench._names import fill_settings
 from tsguard._bench._results import cell_path, read_row, read_rows, trigger_path, write_row
@@ -364,6 +364,25 @@ def test_cost_by_hand():
     config = measured_row("A", "deep", "abl", 0.0)["config"]
     other = copy.deepcopy(config) | {"defense": "undefended"}
     assert model.total(count_kinds([config, other, other])) == (80.0, 1)
+
+
+def test_sizes_of_the_archives_are_known(tmp_path):
+    sizes = archive_sizes()
+    full = read_grid(Path(__file__).parent.parent / "benchmarks" / "grids" / "full.toml")
+    assert set(full.datasets) == set(sizes)
+    assert (len(sizes), sizes["FordA"], sizes["GunPoint"]) == (158, (3601, 500), (50, 150))
+    config = measured_row("FordA", "fcn", "abl", 1.0)["config"]
+    found = estimate([config], tmp_path, None, 1)
+    assert found["sizes_assumed"] == []
+    assert (found["cells"], found["unknown"]) == (1, 1)
+
+
+@pytest.mark.parametrize("command", ["bench no.toml --out x", "bench . --out x"])
+def test_what_the_system_refuses_is_one_sentence(command, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(command.split()) == 2
+    err = capsys.readouterr().err
+    assert re.fullmatch(r"tsguard: error: \S+ could not be read or written \(.+\); .+\.\n", err)
 
 
 @pytest.mark.parametrize(

@@ -143,7 +143,7 @@ def test_a_trigger_file_imports_nothing(tmp_path):
 
 def test_table_names_what_was_found(demo):
     table = format_table(json.loads(demo[0].stdout))
-    assert "7 of 67 training series" in table
+    assert "7 of 67 training samples" in table
     assert all(method in table for method in ("undefended", "oracle", "e2abl"))
 
 

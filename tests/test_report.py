@@ -1,7 +1,9 @@
 """`tsguard report`, from small folders of results that are written by hand."""
 
+import errno
 import importlib.util
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -14,6 +16,7 @@ import pytest
 
 from tsguard._bench._results import cell_path, write_row
 from tsguard._cli import main
+from tsguard._report import _write
 from tsguard._report._figures import critical_difference, scatter
 from tsguard._report._frame import complete, to_frame, where_it_takes
 from tsguard._report._page import to_html, to_markdown
@@ -327,6 +330,26 @@ def test_without_matplotlib_there_are_tables_only(folder, capsys, monkeypatch):
 def test_a_folder_without_results_is_refused(tmp_path, capsys):
     assert main(["report", str(tmp_path)]) == 2
     assert "must hold results of tsguard bench" in capsys.readouterr().err
+
+
+def test_a_report_is_written_whole_or_not_at_all(folder, tmp_path, capsys, monkeypatch):
+    out = tmp_path / "page"
+    out.mkdir()
+    (out / "mine.txt").write_text("kept")
+    write_parquet = _write._write_parquet
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(_write, "_write_parquet", full)
+    assert main(["report", str(folder), "--out", str(out)]) == 2
+    assert "no space left on device" in capsys.readouterr().err
+    assert [path.name for path in out.iterdir()] == ["mine.txt"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cells", "page"]
+    monkeypatch.setattr(_write, "_write_parquet", write_parquet)
+    assert main(["report", str(folder), "--out", str(out)]) == 0
+    assert {"mine.txt", "report.html"} <= {path.name for path in out.iterdir()}
+    assert main(["report", str(folder), "--out", str(out / "mine.txt")]) == 2
 
 
 def test_a_folder_with_failures_only_is_reported(tmp_path):

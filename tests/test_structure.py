@@ -19,6 +19,7 @@ DRAWING = re.compile(r"_plots|_demo|_bench|_report|_scan|_tables")
 UNDER_FIT = [
     *(PACKAGE / f"{name}.py" for name in ("_base", "_e2abl", "_engine", "_isolation")),
     *(PACKAGE / f"{name}.py" for name in ("_objectives", "_validation", "_random", "_device")),
+    *(PACKAGE / f"{name}.py" for name in ("_checkpoint", "_identity", "_journal")),
     *(PACKAGE / "models").glob("*.py"),
     *(PACKAGE / "suspicion").glob("*.py"),
     *(PACKAGE / "defenses").glob("*.py"),
@@ -53,7 +54,13 @@ def test_nothing_under_fit_knows_attacks_or_evaluation(path):
     assert "is_poisoned" not in path.read_text()
 
 
-@pytest.mark.parametrize("name", ["_engine", "_objectives", "_isolation", "_random", "_device"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("_engine", "_objectives", "_isolation", "_random", "_device"),
+        *("_checkpoint", "_identity", "_journal"),
+    ],
+)
 def test_engine_knows_nothing_of_axes(name):
     text = (PACKAGE / f"{name}.py").read_text()
     assert not re.search(r"timepoint|n_channels|height|width|\bimage", text)

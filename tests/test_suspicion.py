@@ -22,6 +22,7 @@ from tsguard.suspicion import (
     top_share,
     trigger_probability,
 )
+from tsguard.suspicion._evidence import weigh_denials
 from tsguard.suspicion._signature import Signature
 from tsguard.suspicion._votes import collect_votes, neighbour_classes
 
@@ -199,17 +200,46 @@ def less_sure(evidence, log_odds=-1.0, **changes):
 
 
 def test_a_doubtful_group_is_withheld_until_the_main_head_confirms_its_labels(planted):
-    evidence, labels, codes, poisoned = planted
+    evidence, labels, _, poisoned = planted
     doubtful = less_sure(evidence)
     before = decide(doubtful, labels)
     assert (before.withheld == poisoned).all()
     assert not before.suspect.any()
     assert before.targets == ()
     assert [bool(reason) for reason in before.reasons] == poisoned.tolist()
-    contradicted = decide(doubtful, labels, np.eye(3)[codes])
-    assert (contradicted.withheld == poisoned).all()
-    assert (contradicted.recovered == labels).all()
+    nobody_believed = np.eye(3)[np.where(labels == 0, 1, labels)]  # nor is the rest of the class
+    undecided = decide(doubtful, labels, nobody_believed)
+    assert (undecided.withheld == poisoned).all()
+    assert (undecided.recovered == labels).all()
     assert not decide(doubtful, labels, np.eye(3)[labels]).withheld.any()
+
+
+def test_a_doubtful_group_is_accused_if_the_main_head_denies_its_labels_alone(planted):
+    evidence, labels, codes, poisoned = planted
+    verdict = decide(less_sure(evidence), labels, np.eye(3)[codes])
+    assert (verdict.suspect == poisoned).all()
+    assert (verdict.recovered[poisoned] == codes[poisoned]).all()
+    assert verdict.targets == (0,)
+
+
+def test_denials_weigh_by_number_and_against_the_rest_of_the_class(planted):
+    evidence, labels, codes, poisoned = planted
+    candidate = less_sure(evidence).candidates[0]
+
+    def raised(beliefs, **changes):
+        changed = replace(candidate, **changes)
+        return weigh_denials(changed, labels, beliefs).log_odds - changed.log_odds
+
+    denied = np.eye(3)[codes]
+    three = poisoned & (np.cumsum(poisoned) <= 3)
+    assert raised(denied) > raised(denied, members=three) > 0
+    half = denied.copy()
+    half[np.flatnonzero(poisoned)[::2]] = np.eye(3)[0]
+    assert raised(denied) > raised(half) >= 0
+    assert raised(np.eye(3)[labels]) == 0  # granted: says nothing
+    assert raised(np.eye(3)[np.where(labels == 0, 1, labels)]) == 0  # denied to the whole class
+    for beyond in ({"log_odds": -2.5}, {"log_odds": 0.5}, {"targets": (0, 1)}):
+        assert raised(denied, **beyond) == 0
 
 
 def test_who_is_near_an_accused_group_is_withheld_not_accused(planted):

@@ -1,6 +1,7 @@
 """Files of labelled series: every format read, told apart, refused, and written again."""
 
 import csv
+import os
 from pathlib import Path
 
 import numpy as np
@@ -158,15 +159,20 @@ def test_other_arrays_of_an_archive_are_cut_alike(tmp_path):
 
 @pytest.mark.parametrize("name", ["GunPoint", "BasicMotions"])
 @pytest.mark.parametrize("suffix", [".ts", ".tsv", ".arff"])
-def test_archives_read_as_load_dataset_does(name, suffix):
+def test_archives_read_as_aeon_and_load_dataset_do(name, suffix):
     import aeon
+    from aeon.datasets import load_from_ts_file
 
     path = Path(aeon.__file__).parent / "datasets" / "data" / name / f"{name}_TRAIN{suffix}"
     if not path.exists():
         pytest.skip("not in aeon's bundle")
-    source, expected = read_series(path), load_dataset(name)
-    np.testing.assert_array_equal(np.float32(source.series), expected.X_train)
-    assert source.labels.astype(str).tolist() == expected.y_train.astype(str).tolist()
+    source, dataset = read_series(path), load_dataset(name)
+    X, y = load_from_ts_file(str(path.with_suffix(".ts")))
+    np.testing.assert_allclose(source.series, X, rtol=1e-6)
+    np.testing.assert_array_equal(np.float32(source.series), dataset.X_train)
+    labels = source.labels.astype(str).tolist()
+    assert [label.lower() for label in labels] == y.tolist()
+    assert labels == dataset.y_train.astype(str).tolist()
 
 
 def test_unequal_lengths(tmp_path):
@@ -332,6 +338,9 @@ BAD = [
     ("d.npz", {"X": panel(), "y": LABELS[:-1]}, r"y of shape \(8,\)"),
     ("d.npz", {"X": np.array([[1], [1, 2]], object), "y": LABELS[:2]}, "type object"),
     ("d.npz", {"X": panel(), "y": LABELS.astype(object)}, "y that can't be read"),
+    ("d.npz", {"X": panel(), "y": np.arange(9) / 2}, r"whole numbers, got 0\.5 in X\[1\]"),
+    ("d.npz", {"X": panel(), "y": LABELS.astype("S")}, r"y of type \|S"),
+    ("d.npz", {"X": panel(), "y": np.arange(9).astype("M8[D]")}, "y of type datetime64"),
     ("d.npz", {"X": panel().T, "y": LABELS[:T]}, "Fortran order"),
     ("d.npz", {"X": np.where(np.arange(T) == 3, np.inf, panel()), "y": LABELS}, r"X\[0\]"),
     ("d.npz", {"X": np.full((2, 3), np.nan), "y": LABELS[:2]}, "got none in X"),
@@ -364,6 +373,25 @@ def test_bad_files(name, content, message, tmp_path):
     )
 
 
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+@pytest.mark.parametrize("place", [0.1, 0.3, 0.5])
+def test_damaged_archives(save, place, tmp_path):
+    path = tmp_path / "d.npz"
+    save(path, X=np.random.default_rng(0).standard_normal((50, 30)), y=np.arange(50) % 2)
+    data = bytearray(path.read_bytes())
+    start = int(place * len(data))
+    data[start : start + 40] = bytes(40)
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match=r"d\.npz must"):
+        read_series(path)
+
+
+def test_what_is_no_file(tmp_path):
+    os.mkfifo(tmp_path / "d.csv")
+    with pytest.raises(OSError, match="a device or pipe"):
+        read_series(tmp_path / "d.csv")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -377,8 +405,16 @@ def test_bad_files(name, content, message, tmp_path):
     ],
 )
 def test_bad_labels_beside(text, message, tmp_path):
+    check_bad_labels(text.encode(), message, tmp_path)
+
+
+def test_labels_beside_that_are_no_text(tmp_path):
+    check_bad_labels(b"label\n\xe9\n", r"d_labels\.csv must be text in UTF-8", tmp_path)
+
+
+def check_bad_labels(content, message, tmp_path):
     write_csv(tmp_path / "d.csv", [["id", "t_0", "t_1"], ["a", 0.5, 1], ["b", 1.5, 2]])
-    (tmp_path / "d_labels.csv").write_text(text)
+    (tmp_path / "d_labels.csv").write_bytes(content)
     with pytest.raises(ValueError, match=message):
         read_series(tmp_path / "d.csv")
 

@@ -3,6 +3,7 @@
 import functools
 import json
 import re
+import runpy
 import sys
 import types
 from pathlib import Path
@@ -18,6 +19,8 @@ from sklearn.utils import estimator_checks as checks
 import tsguard
 import tsguard_vision
 from tsguard import evaluate_isolation
+from tsguard._cli import main
+from tsguard._demo import find_demo
 from tsguard._exceptions import DatasetNotFoundError
 from tsguard._persistence import _registry
 from tsguard.attacks import LearnedTrigger, Trigger
@@ -36,7 +39,6 @@ from tsguard_vision import (
     save,
     subset,
 )
-from tsguard_vision import __main__ as command_line
 from tsguard_vision._backbones import Augment, ResNet18, WideResNet16, build_backbone
 from tsguard_vision._experiment import ImageExperiment
 from tsguard_vision._images import check_images, to_unit
@@ -277,10 +279,11 @@ def test_clean_label_attack_prepares_training_images_only():
 def test_overlay_agrees_with_numpy():
     rng = np.random.default_rng(0)
     X = rng.integers(0, 256, (4, 2, 3, 5), dtype=np.uint8)
-    pattern, share = rng.random((2, 2, 3, 5), np.float32)
+    keep = rng.random((2, 3, 5), np.float32)
+    pattern = rng.random((2, 3, 5), np.float32) - np.float32(0.3)
     out = np.empty_like(X)
-    overlay(X, pattern, share, out)
-    expected = X + share.astype(float) * (pattern * 255.0 - X)
+    overlay(X, pattern, keep, out)
+    expected = np.clip(keep.astype(float) * X + 255.0 * pattern, 0, 255)
     assert np.abs(out - expected).max() <= 0.501
 
 
@@ -391,8 +394,9 @@ def test_any_defense_takes_images_with_the_mixin():
     data = digits()
     spectral = tiny(Spectral).fit(data.X_train[:80], data.y_train[:80])
     assert spectral.predict(data.X_test).shape == (len(data.X_test),)
+    assert Spectral().backbone == "resnet18"
     with pytest.raises(ValueError, match=r"backbone must be one of .*'resnet18'"):
-        Spectral(n_epochs=1).fit(data.X_train[:80], data.y_train[:80])
+        Spectral("inceptiontime", n_epochs=1).fit(data.X_train[:80], data.y_train[:80])
 
 
 def test_wrong_input_of_the_classifiers_is_refused(fitted):
@@ -533,19 +537,73 @@ def test_experiment_runs_by_name():
 
 
 def test_demo_writes_a_report_and_pictures(tmp_path, monkeypatch, capsys):
+    """``tsguard demo --dataset digits``, from the installed entry point on, with one epoch."""
     from tsguard_vision import _demo
 
     monkeypatch.setattr(_demo, "load_dataset", lambda name: digits())
-    arguments = ["demo", "--epochs", "1", "--out", str(tmp_path / "report")]
-    assert command_line.main(arguments) == 0
-    assert "training images carry the trigger 'badnets'" in capsys.readouterr().out
+    quick = functools.partial(_demo.run_demo, n_epochs=1)
+    assert find_demo("digits") is _demo.run_demo
+    monkeypatch.setattr(_demo, "run_demo", quick)
+    assert main(["demo", "--dataset", "digits", "--out", str(tmp_path / "report")]) == 0
+    printed = capsys.readouterr().out
+    assert "32 of 319 training samples carry the trigger 'badnets'" in printed
+    assert [line.split()[0] for line in printed.splitlines()[3:6]] == [
+        "undefended",
+        "oracle",
+        "e2abl",
+    ]
     written = {path.name for path in (tmp_path / "report").iterdir()}
     assert written == {"report.json", "trigger.png", "suspicion.png", "losses.png"}
+    stored = json.loads((tmp_path / "report" / "report.json").read_text())
+    assert (stored["backbone"], stored["seed"]) == ("wideresnet16_1", 0)
 
 
-def test_demo_says_what_is_wrong(capsys):
-    assert command_line.main(["demo", "--attack", "nonsense"]) == 2
+def test_benchmark_for_a_gpu_runs_small_and_the_report_reads_it(tmp_path, capsys):
+    script = Path(__file__).parent.parent / "benchmarks" / "gpu_images.py"
+    small = "--datasets digits --attacks badnets --rates 0.1 --n-train 40 --n-test 40 --epochs 1"
+    small += f" --backbone wideresnet16_1 --methods undefended e2abl --out {tmp_path}"
+    run = runpy.run_path(str(script))["main"]
+    run(small.split())
+    assert len(list((tmp_path / "cells").iterdir())) == 2
+    capsys.readouterr()
+    run(small.split())
+    assert capsys.readouterr().out == ""  # everything is there
+    assert main(["report", str(tmp_path)]) == 0
+    assert "2 cells, 0 failed" in capsys.readouterr().out
+    assert "badnets" in (tmp_path / "report" / "report.md").read_text()
+
+
+def test_demo_says_what_is_wrong(capsys, tmp_path):
+    out = ["--out", str(tmp_path)]
+    assert main(["demo", "--dataset", "digits", "--attack", "patch", *out]) == 2
     assert "trigger must be one of" in capsys.readouterr().err
+    assert main(["demo", "--dataset", "digts", *out]) == 2
+    assert "digts" in capsys.readouterr().err
+
+
+def test_help_of_the_demo_knows_images(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main(["demo", "--help"])
+    assert "'digits': images" in " ".join(capsys.readouterr().out.split())
+
+
+def test_mixin_takes_over_the_parameters_of_the_other_class():
+    assert "gamma" in ABLImageClassifier().get_params()
+    assert "gamma" not in StandardImageClassifier().get_params()
+    made = ABLImageClassifier()
+    assert (made.backbone, made.batch_size, made.augment) == ("resnet18", 128, "crop")
+    assert (made.isolation_rate, made.unlearning_rate) == (0.01, 0.005)
+    with pytest.raises(TypeError, match="gamma"):
+        StandardImageClassifier(gamma=1)
+
+    class Own(ImageInputs, SpectralSignaturesClassifier):
+        """One with a constructor of its own keeps it."""
+
+        def __init__(self, backbone="resnet18"):
+            super().__init__(backbone, augment=None)
+
+    assert list(Own().get_params()) == ["backbone"]
+    assert Own().augment is None
 
 
 def test_how_to_runs_as_written():

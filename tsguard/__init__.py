@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from tsguard._e2abl import E2ABLClassifier
     from tsguard._evaluate import evaluate, evaluate_isolation
     from tsguard._exceptions import DatasetNotFoundError, TrainingDivergedError
+    from tsguard._onnx import export_onnx
     from tsguard._persistence import load, save
     from tsguard._plots_trigger import plot_trigger
     from tsguard._scan._predict import predict_file
@@ -27,6 +28,7 @@ __all__ = [
     "defenses",
     "evaluate",
     "evaluate_isolation",
+    "export_onnx",
     "list_datasets",
     "load",
     "load_dataset",
@@ -48,6 +50,7 @@ _HOMES = {
     "TrainingDivergedError": "tsguard._exceptions",
     "evaluate": "tsguard._evaluate",
     "evaluate_isolation": "tsguard._evaluate",
+    "export_onnx": "tsguard._onnx",
     "list_datasets": "tsguard._datasets",
     "load": "tsguard._persistence",
     "load_dataset": "tsguard._datasets",

@@ -35,6 +35,35 @@ def folder_in_one_go(target: Path) -> Iterator[Path]:
 
 
 @contextmanager
+def files_in_one_go(target: Path) -> Iterator[Path]:
+    """Give a new folder beside `target`; what it holds is moved there when all went well.
+
+    What else is in `target` stays; entries of the same name are replaced.
+
+    Raises
+    ------
+    OSError
+        If `target` is a file.
+    """
+    if target.exists() and not target.is_dir():
+        raise NotADirectoryError(f"out must be a folder, got the file {target}; choose another.")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = _beside(target)
+    part.mkdir()
+    try:
+        yield part
+        if not target.exists():
+            part.rename(target)
+            return
+        for entry in part.iterdir():
+            if (target / entry.name).is_dir():
+                shutil.rmtree(target / entry.name)
+            entry.replace(target / entry.name)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+@contextmanager
 def file_in_one_go(target: Path) -> Iterator[Path]:
     """Give a new path beside `target`; the file written there takes its place when all went well.
 

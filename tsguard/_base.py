@@ -5,11 +5,12 @@ hooks below. A classifier of this package adds one method, ``_train``.
 """
 
 import math
+import os
 from abc import abstractmethod
 from collections.abc import Collection
 from dataclasses import dataclass
 from numbers import Integral, Real
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
@@ -19,8 +20,10 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import softmax
 from sklearn.utils._param_validation import Interval, StrOptions
 
+from tsguard._checkpoint import Checkpoint
 from tsguard._device import resolve_device
 from tsguard._engine import Engine, Objective, Records, predict_logits
+from tsguard._identity import identity_of
 from tsguard._labels import check_labels
 from tsguard._random import RandomState, resolve_seed
 from tsguard._validation import Panel, check_panel, check_shape_matches
@@ -80,6 +83,9 @@ class NeuralClassifier(BaseClassifier):  # type: ignore[misc]  # aeon is untyped
     _backbone_prefix: ClassVar[str] = "tsai:"
     """Names of backbones, and what the name of another one of a foreign library begins with."""
 
+    _checkpoint: Checkpoint | None = None
+    """Only while ``fit`` runs with one."""
+
     needs_clean_subset: ClassVar[bool] = False
     """Whether ``clean_indices`` must name training samples that the user vouches for."""
 
@@ -110,6 +116,51 @@ class NeuralClassifier(BaseClassifier):  # type: ignore[misc]  # aeon is untyped
     @abstractmethod
     def _train(self, data: TrainingSet, panel: Panel, seed: int) -> Records:
         """Train ``self.network_`` and return the records."""
+
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        checkpoint: str | os.PathLike[str] | None = None,
+    ) -> Self:
+        """Train on series and their labels.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_channels, n_timepoints)
+            Also 2-D (one channel), or a list of arrays (n_channels, n_timepoints_i) of unequal
+            lengths; classifiers for images take images.
+        y : array-like of shape (n_samples,)
+            Labels, of at least two classes.
+        checkpoint : str or path or None, default=None
+            Folder in which training is kept between epochs: after an interruption, the same call
+            goes on from there and ends with the same model. New, empty, or of the same fit (data
+            and parameters; ``device`` and ``verbose`` may differ). A finished fit stays in it, and
+            calling again only loads it. None keeps nothing.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If data or parameters are invalid, or ``checkpoint`` belongs to another fit or is
+            damaged.
+        OSError
+            If ``checkpoint`` holds something else, is in use or can't be written.
+        TrainingDivergedError
+            If the loss stops being a finite number.
+        """
+        self._checkpoint = None if checkpoint is None else Checkpoint(checkpoint)
+        try:
+            super().fit(X, y)
+        finally:
+            if self._checkpoint is not None:
+                self._checkpoint.close()
+            del self._checkpoint  # back to the class's None: nothing of it stays or is copied
+        return self
 
     # -- hooks that aeon calls ---------------------------------------------------------------
 
@@ -157,6 +208,8 @@ class NeuralClassifier(BaseClassifier):  # type: ignore[misc]  # aeon is untyped
         self._validate_params()
         device = resolve_device(self.device)
         seed = resolve_seed(self.random_state)
+        if self._checkpoint is not None:
+            seed = self._checkpoint.open(identity_of(self, X, y), seed)
         self.scale_ = self._fit_scale(X)
         data = TrainingSet(
             inputs=torch.from_numpy(self._scale(X)).to(device),
@@ -220,6 +273,7 @@ class NeuralClassifier(BaseClassifier):  # type: ignore[misc]  # aeon is untyped
             seed=seed,
             progress=self.verbose,
             autocast=torch.bfloat16 if self.precision == "bfloat16" else None,
+            checkpoint=self._checkpoint,
         )
 
 

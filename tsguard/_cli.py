@@ -5,6 +5,7 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import tsguard
 from tsguard._bench._command import add_bench
@@ -21,11 +22,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # A command returns what to print, or that and an exit code.
         result: str | tuple[str, int] = options.run(options)
     except (ValueError, ImportError, OSError) as error:
-        sys.stderr.write(f"tsguard: error: {' '.join(str(error).split())}\n")
+        sys.stderr.write(f"tsguard: error: {_sentence(error)}\n")
         return 2
     output, code = result if isinstance(result, tuple) else (result, 0)
     sys.stdout.write(f"{output}\n" if output else "")
     return code
+
+
+def _sentence(error: Exception) -> str:
+    """Return what is wrong in one line, also where the operating system alone knows it."""
+    text = str(error)
+    if isinstance(error, OSError) and error.strerror:
+        text = (
+            f"{error.filename or 'a file'} could not be read or written "
+            f"({error.strerror.lower()}); check the path, its permissions and the space left."
+        )
+    return " ".join(text.split())
 
 
 def _build_parser() -> argparse.ArgumentParser:
@@ -42,8 +54,17 @@ def _build_parser() -> argparse.ArgumentParser:
         description="Poison a real data set, train on it undefended, on the true labels (oracle) "
         "and with E2ABL, print a table and write report.json and plots.",
     )
-    demo.add_argument("--dataset", default="JapaneseVowels", help="name of a data set, or a path")
-    demo.add_argument("--attack", default="patch", help="name of a trigger, see --list-attacks")
+    demo.add_argument(
+        "--dataset",
+        default="JapaneseVowels",
+        help="name of a data set of series, or a path; 'digits': images",
+    )
+    own = argparse.SUPPRESS  # the demo of the data set has the default
+    demo.add_argument(
+        "--attack",
+        default=own,
+        help="name of a trigger, see --list-attacks (default: patch; badnets for images)",
+    )
     demo.add_argument(
         "--list-attacks",
         action="store_true",
@@ -58,7 +79,10 @@ def _build_parser() -> argparse.ArgumentParser:
         help="a Python file (or module) that defines triggers of your own; may be repeated",
     )
     demo.add_argument(
-        "--backbone", default="inceptiontime", help="inceptiontime, fcn, resnet1d or tsai:<Name>"
+        "--backbone",
+        default=own,
+        help="inceptiontime, fcn, resnet1d or tsai:<Name>; wideresnet16_1 or resnet18 for images "
+        "(default: the first of each)",
     )
     demo.add_argument("--rate", type=float, default=0.1, help="poisoned share, 0 to 1")
     demo.add_argument("--seed", type=int, default=0, help="seed of poisoning and training")
@@ -67,10 +91,23 @@ def _build_parser() -> argparse.ArgumentParser:
     demo.set_defaults(run=_demo)
     add_scan(commands)
     add_predict(commands)
+    _add_export(commands)
     add_doctor(commands)
     add_bench(commands)
     add_report(commands)
     return parser
+
+
+def _add_export(commands: Any) -> None:
+    parser = commands.add_parser(
+        "export",
+        help="write a saved model as an ONNX file, for runtimes without torch",
+        description="Write what a saved model does when it predicts as one ONNX file: from raw "
+        "series to class probabilities. Class labels stand in the file's metadata.",
+    )
+    parser.add_argument("model", metavar="MODEL", help="folder of a scan or of a saved model")
+    parser.add_argument("out", metavar="OUT.onnx", type=Path, help="file to write")
+    parser.set_defaults(run=_export)
 
 
 def _demo(options: argparse.Namespace) -> str:
@@ -82,17 +119,19 @@ def _demo(options: argparse.Namespace) -> str:
         from tsguard.attacks._notes import trigger_list
 
         return trigger_list()
-    from tsguard._demo import format_table, run_demo
+    from tsguard._demo import find_demo, format_table
 
-    report = run_demo(
-        options.dataset,
-        options.attack,
-        options.backbone,
-        options.rate,
-        options.seed,
-        options.out,
-        verbose=True,
-    )
+    names = ("attack", "backbone", "rate", "seed", "out")
+    given = {name: getattr(options, name) for name in names if hasattr(options, name)}
+    report = find_demo(options.dataset)(options.dataset, **given, verbose=True)
     if options.json:
         return json.dumps(report)
     return f"{format_table(report)}\n\nReport and plots: {options.out}"
+
+
+def _export(options: argparse.Namespace) -> str:
+    from tsguard._onnx import export_onnx
+    from tsguard._scan._predict import load_model
+
+    export_onnx(load_model(options.model, "cpu"), options.out)
+    return f"ONNX file: {options.out}"

@@ -43,27 +43,10 @@ def _read_npz(file: Path, part: str) -> tuple[NDArray[Any], NDArray[Any]]:
 
 
 def _read_text(file: Path) -> tuple[Any, NDArray[Any]]:
-    from aeon.datasets import load_from_arff_file, load_from_ts_file, load_from_tsv_file
+    from tsguard._tables import read_series
 
-    suffix = file.suffix.lower()
-    if suffix == ".arff":
-        X, y = load_from_arff_file(str(file))
-        return X, y
-    if suffix == ".ts":
-        header = _ts_header(file)
-        if _is_true(header, "@timestamps"):  # aeon drops the sign of the values in such files
-            raise ValueError("it has timestamps; write the values alone")
-        X, y = load_from_ts_file(str(file))
-        # aeon reads in lower case; the header knows the archive's spelling.
-        spelling = {label.lower(): label for label in header.get("@classlabel", [])[1:]}
-        return X, np.array([spelling.get(label, label) for label in y])
-    if suffix == ".tsv":
-        X, y = load_from_tsv_file(str(file))
-    else:  # the UCR archive's .txt: the same table, separated by spaces
-        table = np.loadtxt(file, ndmin=2)
-        X, y = table[:, 1:], table[:, 0]
-    codes = y.astype(np.int64)
-    return X, codes if np.array_equal(codes, y) else y
+    found = read_series(file)
+    return found.series, found.labels
 
 
 def _ts_header(file: Path) -> dict[str, list[str]]:

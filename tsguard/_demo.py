@@ -1,9 +1,12 @@
 """``tsguard demo``: a backdoor planted in a real data set, and what E2ABL does about it."""
 
 import json
+from collections.abc import Callable
+from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from tsguard._atomic import files_in_one_go
 from tsguard._datasets import load_dataset
 from tsguard._e2abl import E2ABLClassifier
 from tsguard._experiment import Experiment, versions
@@ -11,11 +14,34 @@ from tsguard._plots import plot_losses, plot_suspicion
 from tsguard._plots_trigger import plot_trigger
 from tsguard.attacks import get_trigger
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 METHODS = ("undefended", "oracle", "e2abl")
+ENTRY_POINTS = "tsguard.demos"
+"""Group in which an installed package offers demos of its own, one name per data set."""
+
+
+def find_demo(dataset: str) -> Callable[..., dict[str, Any]]:
+    """Return what runs the demo of a data set: :func:`run_demo`, or that of an installed package.
+
+    Only packages that were installed with such an entry point are ever imported.
+    """
+    for entry in entry_points(group=ENTRY_POINTS, name=dataset):
+        found: Callable[..., dict[str, Any]] = entry.load()
+        return found
+    return run_demo
 
 
 def run_demo(
-    dataset: str, attack: str, backbone: str, rate: float, seed: int, out: Path, *, verbose: bool
+    dataset: str,
+    attack: str = "patch",
+    backbone: str = "inceptiontime",
+    *,
+    rate: float,
+    seed: int,
+    out: Path,
+    verbose: bool,
 ) -> dict[str, Any]:
     """Poison a data set, train three ways, write a report and plots.
 
@@ -42,29 +68,61 @@ def run_demo(
     experiment = Experiment.prepare(
         load_dataset(dataset), get_trigger(attack), rate, seed, backbone=backbone, verbose=verbose
     )
-    out.mkdir(parents=True, exist_ok=True)  # before training: a bad path must not cost minutes
     poisoned = experiment.poisoned
     first = int(poisoned.is_poisoned.argmax())
-    plot_trigger(poisoned.trigger, experiment.dataset.X_train, sample=first).savefig(
-        out / "trigger.png"
+    return show(
+        experiment,
+        attack,
+        out,
+        lambda: plot_trigger(poisoned.trigger, experiment.dataset.X_train, sample=first),
     )
-    report = experiment.describe(attack)
-    seconds = {}
-    for method in METHODS:
-        classifier, report[method], seconds[method] = experiment.run(method)
-    report["seconds"] = {name: round(value, 2) for name, value in seconds.items()}
-    assert isinstance(classifier, E2ABLClassifier)
-    stored = {**report, "backbone": backbone, "seed": seed, "versions": versions()}
-    (out / "report.json").write_text(json.dumps(stored, indent=2) + "\n")
-    plot_suspicion(classifier, poisoned.is_poisoned).savefig(out / "suspicion.png")
-    plot_losses(classifier, poisoned.is_poisoned).savefig(out / "losses.png")
+
+
+def show(
+    experiment: Experiment, attack: str, out: Path, draw_trigger: Callable[[], "Figure"]
+) -> dict[str, Any]:
+    """Train three ways, write a report and plots; the part of a demo that is the same for all data.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    attack : str
+    out : Path
+        Folder, as for :func:`run_demo`.
+    draw_trigger : callable
+        Returns the picture of the trigger.
+
+    Returns
+    -------
+    dict
+        As :func:`run_demo`.
+    """
+    with files_in_one_go(out.absolute()) as part:  # made first: a bad path must not cost minutes
+        draw_trigger().savefig(part / "trigger.png")
+        report = experiment.describe(attack)
+        seconds = {}
+        for method in METHODS:
+            classifier, report[method], seconds[method] = experiment.run(method)
+        report["seconds"] = {name: round(value, 2) for name, value in seconds.items()}
+        assert isinstance(classifier, E2ABLClassifier)
+        settings = experiment.settings
+        stored = {
+            **report,
+            "backbone": settings["backbone"],
+            "seed": settings["random_state"],
+            "versions": versions(),
+        }
+        (part / "report.json").write_text(json.dumps(stored, indent=2) + "\n")
+        is_poisoned = experiment.poisoned.is_poisoned
+        plot_suspicion(classifier, is_poisoned).savefig(part / "suspicion.png")
+        plot_losses(classifier, is_poisoned).savefig(part / "losses.png")
     return report
 
 
 def format_table(report: dict[str, Any]) -> str:
     """Return the report of a demo as text for a terminal."""
     lines = [
-        f"{report['dataset']}: {report['n_poisoned']} of {report['n_train']} training series "
+        f"{report['dataset']}: {report['n_poisoned']} of {report['n_train']} training samples "
         f"carry the trigger '{report['attack']}' and the label {report['target']!r}.",
         "",
         f"{'training':<12}{'clean acc.':>12}{'attack success':>16}{'robust acc.':>13}"

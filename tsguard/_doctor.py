@@ -8,7 +8,12 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 NEEDED = ("numpy", "scikit-learn", "aeon", "numba", "torch", "tsai", "safetensors", "joblib")
-OPTIONAL = {"matplotlib": "plot", "pyarrow": "parquet"}
+OPTIONAL = {
+    "matplotlib": "plot",
+    "pyarrow": "parquet",
+    "onnxscript": "onnx",
+    "onnxruntime": "onnx",
+}
 _MODULES = {"scikit-learn": "sklearn"}
 
 

@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from tsguard._checkpoint import Checkpoint
 from tsguard._exceptions import TrainingDivergedError
+from tsguard._journal import Journal
 from tsguard._random import torch_globals_from, torch_stream
 
 
@@ -91,7 +93,8 @@ class Phase:
         How many epochs the phase lasts.
     before_epoch : callable or None
         Called before each epoch of the phase with ``(targets, records)``: the place to change
-        labels and weights, given what training has seen so far.
+        labels and weights, given what training has seen so far. It may depend on nothing else:
+        when a training is resumed, it is called again for every epoch that is done.
     """
 
     name: str
@@ -125,6 +128,8 @@ class Engine:
     autocast : torch.dtype or None, default=None
         Type to which the forward pass is cast where that is safe (``torch.autocast``), such as
         ``torch.bfloat16``; None computes everything in the type of the inputs.
+    checkpoint : Checkpoint or None, default=None
+        An opened one, from which runs are resumed and in which they are kept.
     """
 
     objective: Objective
@@ -135,6 +140,7 @@ class Engine:
     seed: int
     progress: bool = False
     autocast: torch.dtype | None = None
+    checkpoint: Checkpoint | None = None
 
     def run(
         self, network: nn.Module, inputs: Tensor, targets: Targets, phases: Sequence[Phase]
@@ -147,6 +153,7 @@ class Engine:
             If a loss is not a finite number; the message names epoch and batch.
         """
         self._start(network, inputs, sum(phase.n_epochs for phase in phases))
+        journal = self._journal(network)
         records = Records()
         with (
             torch_globals_from(self.seed, "network noise"),
@@ -157,7 +164,9 @@ class Engine:
                 for _ in range(phase.n_epochs):
                     if phase.before_epoch is not None:
                         phase.before_epoch(targets, records)
-                    self._epoch(network, inputs, targets, records, phase.name)
+                    if not journal.replay(targets, records):
+                        self._epoch(network, inputs, targets, records, phase.name)
+                        journal.keep(targets, records)
                     bar.update()
         network.eval()
         return records
@@ -176,6 +185,18 @@ class Engine:
             total_steps=int(n_epochs * self._n_batches),  # a NumPy integer is refused
         )
         self._order = torch_stream(self.seed, "batches")
+
+    def _journal(self, network: nn.Module) -> Journal:
+        return Journal(
+            checkpoint=self.checkpoint,
+            network=network,
+            optimizer=self._optimizer,
+            schedule=self._schedule,
+            order=self._order,
+            n_batches=self._n_batches,
+            n_epochs=self._n_epochs,
+            device=self.device,
+        )
 
     def _epoch(
         self, network: nn.Module, inputs: Tensor, targets: Targets, records: Records, phase: str

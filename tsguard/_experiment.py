@@ -12,7 +12,7 @@ from tsguard._base import NeuralClassifier
 from tsguard._datasets import Dataset
 from tsguard._e2abl import E2ABLClassifier
 from tsguard._evaluate import evaluate, evaluate_isolation
-from tsguard._random import numpy_stream
+from tsguard._random import numpy_stream, resolve_seed
 from tsguard.attacks import PoisonedDataset, Trigger, poison
 from tsguard.defenses import get_defense, list_defenses
 
@@ -181,7 +181,7 @@ def draw_target(dataset: Dataset, seed: int, mode: str = "dirty", n_targets: int
     """Draw the target class, several as a tuple; None in mode "all_to_all"."""
     if mode == "all_to_all":
         return None
-    stream = numpy_stream(seed, "target")
+    stream = numpy_stream(resolve_seed(seed), "target")
     if n_targets == 1:
         return dataset.classes[stream.integers(len(dataset.classes))]
     return tuple(stream.choice(dataset.classes, n_targets, replace=False).tolist())

@@ -1,4 +1,4 @@
-"""Triggers of the user's own, by the name of a file or module: importing it puts them on the list.
+"""Triggers and defenses of the user's own: importing their file or module puts them on the list.
 
 Only a name that the user gives is ever imported. Trigger files (``Trigger.load``) are data; reading
 one imports nothing.
@@ -11,7 +11,7 @@ from pathlib import Path
 
 
 def import_plugin(name: str) -> None:
-    """Import a Python file or module, which defines triggers.
+    """Import a Python file or module, which defines triggers or registers defenses.
 
     Parameters
     ----------

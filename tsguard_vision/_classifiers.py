@@ -2,13 +2,9 @@
 
 from typing import Any, ClassVar
 
-import torch
-
 from tsguard import E2ABLClassifier
 from tsguard._persistence._registry import register
-from tsguard._random import RandomState
 from tsguard.defenses import ABLClassifier, StandardClassifier
-from tsguard.models import Backbone
 from tsguard_vision._inputs import ImageInputs
 
 
@@ -64,49 +60,6 @@ class E2ABLImageClassifier(ImageInputs, E2ABLClassifier):
     (3,)
     """
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **E2ABLClassifier._parameter_constraints,
-        **ImageInputs._image_constraints,
-    }
-
-    def __init__(
-        self,
-        backbone: Backbone = "resnet18",
-        *,
-        augment: str | None = "crop",
-        attach_at: str | int = "auto",
-        suspicion: str = "auto",
-        isolation_rate: float | str = "auto",
-        recovery_rate: float = 1.0,
-        stem_gradient: float = 0.0,
-        n_epochs: int = 40,
-        batch_size: int = 128,
-        learning_rate: float = 3e-3,
-        weight_decay: float = 1e-2,
-        precision: str = "float32",
-        device: str | torch.device = "auto",
-        random_state: RandomState = None,
-        verbose: bool = False,
-    ) -> None:
-        self.augment = augment
-        E2ABLClassifier.__init__(
-            self,
-            backbone,
-            attach_at=attach_at,
-            suspicion=suspicion,
-            isolation_rate=isolation_rate,
-            recovery_rate=recovery_rate,
-            stem_gradient=stem_gradient,
-            n_epochs=n_epochs,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            weight_decay=weight_decay,
-            precision=precision,
-            device=device,
-            random_state=random_state,
-            verbose=verbose,
-        )
-
 
 @register
 class StandardImageClassifier(ImageInputs, StandardClassifier):
@@ -115,39 +68,6 @@ class StandardImageClassifier(ImageInputs, StandardClassifier):
     Parameters and attributes as in :class:`E2ABLImageClassifier` and
     :class:`tsguard.defenses.StandardClassifier`.
     """
-
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **StandardClassifier._parameter_constraints,
-        **ImageInputs._image_constraints,
-    }
-
-    def __init__(
-        self,
-        backbone: Backbone = "resnet18",
-        *,
-        augment: str | None = "crop",
-        n_epochs: int = 40,
-        batch_size: int = 128,
-        learning_rate: float = 3e-3,
-        weight_decay: float = 1e-2,
-        precision: str = "float32",
-        device: str | torch.device = "auto",
-        random_state: RandomState = None,
-        verbose: bool = False,
-    ) -> None:
-        self.augment = augment
-        StandardClassifier.__init__(
-            self,
-            backbone,
-            n_epochs=n_epochs,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            weight_decay=weight_decay,
-            precision=precision,
-            device=device,
-            random_state=random_state,
-            verbose=verbose,
-        )
 
 
 @register
@@ -158,47 +78,4 @@ class ABLImageClassifier(ImageInputs, ABLClassifier):
     :class:`tsguard.defenses.ABLClassifier`; isolation and unlearning rate are the paper's.
     """
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **ABLClassifier._parameter_constraints,
-        **ImageInputs._image_constraints,
-    }
-
-    def __init__(
-        self,
-        backbone: Backbone = "resnet18",
-        *,
-        augment: str | None = "crop",
-        variant: str = "lga",
-        gamma: float = 0.5,
-        isolation_rate: float = 0.01,
-        isolation_epochs: float = 0.125,
-        unlearning_epochs: float = 0.125,
-        unlearning_rate: float = 0.005,
-        n_epochs: int = 40,
-        batch_size: int = 128,
-        learning_rate: float = 3e-3,
-        weight_decay: float = 1e-2,
-        precision: str = "float32",
-        device: str | torch.device = "auto",
-        random_state: RandomState = None,
-        verbose: bool = False,
-    ) -> None:
-        self.augment = augment
-        ABLClassifier.__init__(
-            self,
-            backbone,
-            variant=variant,
-            gamma=gamma,
-            isolation_rate=isolation_rate,
-            isolation_epochs=isolation_epochs,
-            unlearning_epochs=unlearning_epochs,
-            unlearning_rate=unlearning_rate,
-            n_epochs=n_epochs,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            weight_decay=weight_decay,
-            precision=precision,
-            device=device,
-            random_state=random_state,
-            verbose=verbose,
-        )
+    _defaults: ClassVar[dict[str, Any]] = {"isolation_rate": 0.01, "unlearning_rate": 0.005}

@@ -1,5 +1,6 @@
 """What turns a classifier of tsguard into one for images: its input, network and views."""
 
+import inspect
 from collections.abc import Collection
 from typing import Any, ClassVar
 
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from tsguard._base import NeuralClassifier
 from tsguard._device import resolve_device
-from tsguard.models import TwoHeadNetwork, build_network
+from tsguard.models import Backbone, TwoHeadNetwork, build_network
 from tsguard.suspicion import Views
 from tsguard_vision._backbones import AUGMENTATIONS, BACKBONES, ImageNetwork, build_backbone
 from tsguard_vision._images import Images, check_image_shape, check_images
@@ -20,23 +21,54 @@ from tsguard_vision._views import image_views, plain_image_blocks
 class ImageInputs(NeuralClassifier):
     """Makes a classifier of tsguard one for images; nothing about training changes.
 
-    ``class SpectralImages(ImageInputs, SpectralSignaturesClassifier): ...`` is enough; its backbone
-    is then one of those for images.
+    ``class SpectralImages(ImageInputs, SpectralSignaturesClassifier): ...`` is enough: it has the
+    parameters of the other class, and ``augment``, with defaults for images.
 
-    Attributes
+    Parameters
     ----------
-    augment : {"crop", "crop+flip"} or None
+    backbone : str or torch.nn.Module, default="resnet18"
+    augment : {"crop", "crop+flip"} or None, default="crop"
         See :class:`tsguard_vision._backbones.Augment`.
+    **parameters
+        Those of the other class; ``batch_size`` is 128 unless given.
     """
 
     _axes: ClassVar[tuple[str, ...]] = ("n_channels", "height", "width")
     _backbones: ClassVar[Collection[str]] = BACKBONES
     _backbone_prefix: ClassVar[str] = "torchvision:"
-    _image_constraints: ClassVar[dict[str, list[Any]]] = {
-        "augment": [StrOptions(set(AUGMENTATIONS)), None],
-    }
+    _defaults: ClassVar[dict[str, Any]] = {"backbone": "resnet18", "batch_size": 128}
+    """What differs from the other class's defaults; a subclass may add to it."""
 
-    augment: str | None = None
+    def __init__(
+        self, backbone: Backbone = "resnet18", *, augment: str | None = "crop", **parameters: Any
+    ) -> None:
+        self.augment = augment
+        super().__init__(backbone, **parameters)
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Give the class its signature, which scikit-learn reads: the other class's parameters."""
+        super().__init_subclass__(**options)
+        if ImageInputs not in cls.__bases__ or "__init__" in vars(cls):
+            return
+        other: Any = next(kind for kind in cls.__mro__ if not issubclass(kind, ImageInputs))
+        theirs = inspect.signature(other.__init__).parameters
+        augment = inspect.signature(ImageInputs.__init__).parameters["augment"]
+        defaults = ImageInputs._defaults | cls._defaults
+        parameters = [
+            one.replace(default=defaults.get(name, one.default)) for name, one in theirs.items()
+        ]
+        signature = inspect.Signature([*parameters[:2], augment, *parameters[2:]])
+
+        def __init__(self: ImageInputs, *values: Any, **named: Any) -> None:
+            given = signature.bind(self, *values, **named)
+            given.apply_defaults()
+            ImageInputs.__init__(*given.args, **given.kwargs)
+
+        __init__.__signature__ = signature  # type: ignore[attr-defined]
+        cls.__init__ = __init__  # type: ignore[method-assign]
+        cls._parameter_constraints = other._parameter_constraints | {
+            "augment": [StrOptions(set(AUGMENTATIONS)), None]
+        }
 
     def _preprocess_collection(self, X: Any, store_metadata: bool = True) -> Images:
         images = check_images(X)

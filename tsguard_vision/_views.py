@@ -18,6 +18,7 @@ Array = NDArray[np.float32]
 
 CHUNK = 1024  # images whose features are computed at a time
 N_FILTERS, FILTER_SIZE = 128, 5
+N_SLOW = 6  # slowest waves along each axis
 N_PATCHES = 20_000  # small squares from which the filters and their whitening are drawn
 
 
@@ -70,13 +71,30 @@ def image_views(
 def plain_image_blocks(images: Array) -> list[Array]:
     """Return plain features in which a trigger is a direction, each (n_samples, n_features).
 
-    The values, the log amplitude spectrum, and the largest steps wherever they are.
+    The values, their slowest waves, the log amplitude spectrum, how sharp the image is from place
+    to place, and the largest steps wherever they are.
     """
+    slow = dctn(images, axes=(2, 3), norm="ortho")[:, :, :N_SLOW, :N_SLOW].astype(np.float32)
     spectrum = np.log(np.abs(np.fft.rfft2(images)) + 0.1).astype(np.float32)
     steps = [np.abs(np.diff(images, axis=axis)) for axis in (2, 3) if images.shape[axis] > 1]
     largest = [_largest(step.reshape(*step.shape[:2], -1)) for step in steps]
-    blocks = [images, spectrum, *largest]
+    blocks = [images, slow, spectrum, _sharpness(images), *largest]
     return [np.ascontiguousarray(block.reshape(len(images), -1)) for block in blocks]
+
+
+def _sharpness(images: Array) -> Array:
+    """Return how fine the finest detail is, along both axes, in at most 8 by 8 cells.
+
+    The log ratio of second to first differences: a warp or a blur lowers it, noise raises it, and
+    how much detail there is does not matter.
+    """
+    ratios = []
+    for axis in (2, 3):
+        before, here, after = (np.roll(images, step, axis) for step in (1, 0, -1))
+        sizes = (np.abs(after - 2 * here + before), np.abs(after - before))
+        second, first = (_pooled(one.mean(axis=1, keepdims=True), 8) for one in sizes)
+        ratios.append(np.log((second + 0.05) / (first + 0.05)))
+    return np.concatenate(ratios, axis=1)
 
 
 def _largest(values: Array, n_largest: int = 20) -> Array:

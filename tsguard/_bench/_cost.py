@@ -1,8 +1,10 @@
 """How long cells will take, from those that were measured."""
 
+import csv
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -116,7 +118,7 @@ def estimate(missing: Iterable[Config], folder: Path, root: Path | None, jobs: i
         Whose cells tell how fast this machine is.
     root : Path or None
         A further folder to look for data sets in; those that are at hand are looked at for their
-        size, of all others the mean size is taken.
+        size, that of others is taken from ``archive_sizes.csv``, or else to be the mean.
     jobs : int
 
     Returns
@@ -126,11 +128,14 @@ def estimate(missing: Iterable[Config], folder: Path, root: Path | None, jobs: i
         ``sizes_assumed`` (data sets), and ``parts``: cells and seconds by backbone and defense.
     """
     model, kinds = measured(folder), count_kinds(missing)
-    at_hand = set(list_datasets(root))
+    at_hand, archives = set(list_datasets(root)), archive_sizes()
     for dataset, max_train in {kind[:2] for kind in kinds} - set(model.sizes):
         if dataset in at_hand:
             values = load_dataset(dataset, root).X_train[:max_train]
             model.sizes[dataset, max_train] = len(values) * values.shape[2]
+        elif dataset in archives:
+            n_train, n_timepoints = archives[dataset]
+            model.sizes[dataset, max_train] = min(n_train, max_train or n_train) * n_timepoints
     parts: dict[tuple[str, str], Any] = defaultdict(Counter)
     for kind, count in kinds.items():
         parts[kind[2], kind[3]][kind] += count
@@ -150,6 +155,13 @@ def estimate(missing: Iterable[Config], folder: Path, root: Path | None, jobs: i
             for (backbone, defense), part in parts.items()
         ],
     }
+
+
+def archive_sizes() -> dict[str, tuple[int, int]]:
+    """Return training series and (longest) length of the UCR and UEA archives' data sets."""
+    text = resources.files("tsguard._bench").joinpath("archive_sizes.csv").read_text("utf-8")
+    rows = csv.DictReader(text.splitlines())
+    return {row["dataset"]: (int(row["n_train"]), int(row["n_timepoints"])) for row in rows}
 
 
 def format_estimate(found: Row, jobs: int) -> str:

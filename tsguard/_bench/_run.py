@@ -105,9 +105,14 @@ def run_grid(
 
 def missing_cells(cells: list[Config], folder: Path, retry_failed: bool) -> list[Config]:
     """Return the cells that are not stored, or stored as failed and wanted once more."""
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(f"out must be a folder, got the file {folder}; choose another.")
+    # One look at the folder, not one per cell: a grid may have a million cells.
+    stored = {path.name for path in (folder / "cells").glob("*.json")}
     missing = []
     for config in cells:
-        row = read_row(cell_path(folder, config))
+        path = cell_path(folder, config)
+        row = read_row(path) if path.name in stored else None
         if row is None or (retry_failed and row["status"] == "failed"):
             missing.append(config)
     return missing

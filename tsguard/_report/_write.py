@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from tsguard._atomic import files_in_one_go
 from tsguard._bench._results import Row, read_rows
 from tsguard._report._aeon import write_aeon
 from tsguard._report._figures import draw_figures
@@ -72,17 +73,16 @@ def write_report(folder: Path, out: Path, *, aeon: bool = False) -> dict[str, An
         "cells.csv": frame.to_csv(index=False),
         **figures,
     }
-    out.mkdir(parents=True, exist_ok=True)
-    written = []
-    for name, text in files.items():
-        (out / name).write_text(text, encoding="utf-8")
-        written.append(out / name)
-    written += _write_parquet(frame, out / "cells.parquet", notes)
-    if aeon and not frame.empty:
-        write_aeon(frame, out / "aeon")
-        written.append(out / "aeon")
+    with files_in_one_go(out.absolute()) as part:
+        for name, text in files.items():
+            (part / name).write_text(text, encoding="utf-8")
+        names = [*files, *_write_parquet(frame, part / "cells.parquet", notes)]
+        if aeon and not frame.empty:
+            write_aeon(frame, part / "aeon")
+            names.append("aeon")
+    written = [str(out / name) for name in names]
     failed = len(rows) - len(frame)
-    return {"ok": len(frame), "failed": failed, "files": list(map(str, written)), "notes": notes}
+    return {"ok": len(frame), "failed": failed, "files": written, "notes": notes}
 
 
 def _sections(
@@ -146,9 +146,9 @@ def _provenance(frame: pd.DataFrame) -> Section:
     return Section("Where the numbers come from", text, pd.DataFrame(lines), level=2)
 
 
-def _write_parquet(frame: pd.DataFrame, path: Path, notes: list[str]) -> list[Path]:
+def _write_parquet(frame: pd.DataFrame, path: Path, notes: list[str]) -> list[str]:
     if importlib.util.find_spec("pyarrow") is None:
         notes.append("No cells.parquet: pyarrow is missing; run `pip install tsguard[bench]`.")
         return []
     frame.to_parquet(path, engine="pyarrow", index=False)
-    return [path]
+    return [path.name]

@@ -40,6 +40,12 @@ def add_scan(commands: Any) -> None:
     training.add_argument("--epochs", type=int, metavar="N", help="epochs of training (default 40)")
     training.add_argument("--device", help="auto (default), cpu, cuda, ...")
     training.add_argument("--seed", type=int, default=0, help="seed of audit and training (0)")
+    training.add_argument(
+        "--checkpoint",
+        type=Path,
+        metavar="DIR",
+        help="keep the training here, so that the same command goes on after an interruption",
+    )
     parser.add_argument("--json", action="store_true", help="print report.json")
     parser.set_defaults(run=_scan)
 
@@ -97,6 +103,7 @@ def _scan(options: argparse.Namespace) -> tuple[str, int]:
             labels=options.labels,
             decisions=options.decisions,
             train=not options.no_train,
+            checkpoint=options.checkpoint,
             random_state=options.seed,
             verbose=True,
             say=lambda line: sys.stderr.write(f"{line}\n"),

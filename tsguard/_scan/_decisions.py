@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tsguard._tables import check_file
+from tsguard._tables import check_file, text_errors
 
 COLUMNS = ("index", "decision", "label")
 KINDS = ("keep", "relabel", "drop")
@@ -79,13 +79,8 @@ def read_decisions(path: Path, labels: NDArray[Any]) -> list[Decision]:
         If a row is wrong; the message names it.
     """
     check_file(path, "decisions")
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            rows = [(n, row) for n, row in enumerate(csv.reader(stream), start=1) if any(row)]
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise ValueError(
-            f"{path} must be a CSV file, got one that can't be read ({error})."
-        ) from error
+    with text_errors(path), path.open(encoding="utf-8-sig", newline="") as stream:
+        rows = [(n, row) for n, row in enumerate(csv.reader(stream), start=1) if any(row)]
     header = [cell.strip().lower() for cell in rows[0][1]] if rows else []
     if tuple(header) != COLUMNS:
         raise ValueError(

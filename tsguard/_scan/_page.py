@@ -245,7 +245,7 @@ def _card(outcome: Outcome, place: int, neighbours: dict[int, Any], spread: Any)
     if len(_reasons(outcome)) > 1:
         reason = f'<span class="note">{escape(finding.reasons[place])}.</span>'
     choices = _choices(outcome, label, looks)
-    says = f"looks like {looks}" if told else "true class can't be told"
+    says = f"looks like {looks}" if told else "looks like another class, which one can't be told"
     return f"""<li class="card" data-index="{index}"><h3>{escape(name)}</h3>
 <p>Labelled <b>{escape(label)}</b>, {escape(says)}; suspicion {finding.suspicion[place]:.2f}.
 {reason}</p>

@@ -104,7 +104,7 @@ def iter_predictions(
     if chunk_size < 1:
         raise ValueError(f"chunk_size must be 1 or larger, got {chunk_size}; pass a positive one.")
     open_reader(data, options)  # a wrong file shows before torch is imported
-    classifier = _load(model, device) if isinstance(model, str | os.PathLike) else model
+    classifier = load_model(model, device) if isinstance(model, str | os.PathLike) else model
     index = 0
     for rows in read_chunks(data, options, chunk_size):
         yield from _predict(classifier, rows, index, Path(data))
@@ -113,7 +113,8 @@ def iter_predictions(
         raise ValueError(f"{data} must hold at least one series, got none; add series.")
 
 
-def _load(model: str | os.PathLike[str], device: str) -> "NeuralClassifier":
+def load_model(model: str | os.PathLike[str], device: str) -> "NeuralClassifier":
+    """Load the classifier of a folder that ``save`` or a scan has written."""
     folder = Path(model)
     inner = folder / MODEL
     if not (folder / "model.json").exists() and inner.is_dir():

@@ -21,7 +21,7 @@ from tsguard._scan._folder import (
 )
 from tsguard._scan._run import Outcome, lengths_and_gaps, versions
 
-UNTOLD = "its true class can't be told"
+UNTOLD = "which class that is can't be told"
 
 CLEAN, FOUND = 0, 3
 """Exit codes."""

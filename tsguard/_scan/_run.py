@@ -2,8 +2,10 @@
 
 import os
 import platform
+import shutil
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from tsguard._e2abl import E2ABLClassifier
 
 Say = Callable[[str], object]
+
+FIRST, AGAIN = "training", "training-again"  # what a checkpoint holds of the fits of a scan
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +91,7 @@ def scan(
     labels: str | os.PathLike[str] | None = None,
     decisions: str | os.PathLike[str] | None = None,
     train: bool = True,
+    checkpoint: str | os.PathLike[str] | None = None,
     label_column: str | None = None,
     id_column: str | None = None,
     time_column: str | None = None,
@@ -113,6 +118,9 @@ def scan(
         A reviewer's decisions (index, decision, label), which are obeyed.
     train : bool, default=True
         Whether to train a model; without, the audit alone is written.
+    checkpoint : str or path, optional
+        Folder in which the training is kept between epochs: after an interruption, the same call
+        goes on from there. What is kept is removed once the report is written.
     label_column, id_column, time_column : str, optional
         Columns of a table, by name or by number from 1, where they are not detected.
     ignore : tuple of str, optional
@@ -169,13 +177,19 @@ def scan(
     settings = {"train": train, "random_state": random_state, **parameters}
     if train:
         check_parameters(parameters)
+    kept = check_checkpoint(checkpoint, target, train=train)
     try:
         with folder_in_one_go(target) as folder:  # made first: a bad place must not cost minutes
-            outcome = _analyse(source, reviewed, decided, settings, say, verbose=verbose)
+            outcome = _analyse(
+                source, reviewed, decided, settings, say, verbose=verbose, checkpoint=kept
+            )
             say("writing the report")
-            return write_report(outcome, folder, Path(out))
+            report = write_report(outcome, folder, Path(out))
     except OSError as error:
         raise explain(error, "out") from error
+    if kept is not None:
+        _remove_checkpoint(kept)
+    return report
 
 
 def check_classes(source: SeriesFile, reviewed: Reviewed) -> None:
@@ -192,12 +206,42 @@ def check_classes(source: SeriesFile, reviewed: Reviewed) -> None:
 
 def check_parameters(parameters: dict[str, Any]) -> None:
     """Refuse parameters of the classifier before anything is written or trained."""
+    from tsguard._bench._names import check_backbones
     from tsguard._device import resolve_device
     from tsguard._e2abl import E2ABLClassifier
 
     classifier = E2ABLClassifier(**parameters)
     classifier._validate_params()
+    if isinstance(classifier.backbone, str):
+        check_backbones([classifier.backbone])
     resolve_device(classifier.device)
+
+
+def check_checkpoint(
+    checkpoint: str | os.PathLike[str] | None, out: Path, *, train: bool
+) -> Path | None:
+    """Return where to keep the training; refuse a place that would be lost or not be used."""
+    if checkpoint is None:
+        return None
+    if not train:
+        raise ValueError(
+            f"checkpoint must be left out where nothing is trained, got {checkpoint}; an audit "
+            "starts anew."
+        )
+    folder = Path(checkpoint).expanduser().absolute()
+    if out in (folder, *folder.parents):
+        raise FileExistsError(
+            f"checkpoint must not be inside out, got {checkpoint}; choose another folder."
+        )
+    return folder
+
+
+def _remove_checkpoint(folder: Path) -> None:
+    """Remove what the trainings of a scan have kept, and the folder if nothing else is in it."""
+    for name in (FIRST, AGAIN):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    with suppress(OSError):
+        folder.rmdir()
 
 
 def _analyse(
@@ -208,6 +252,7 @@ def _analyse(
     say: Say,
     *,
     verbose: bool,
+    checkpoint: Path | None,
 ) -> Outcome:
     start = time.perf_counter()
     panel = to_panel([source.series[row] for row in reviewed.rows])
@@ -216,7 +261,9 @@ def _analyse(
     if settings["train"]:
         say("training (the audit comes first, without a progress bar)")
         parameters = {k: v for k, v in settings.items() if k != "train"}
-        classifier, finding, losses, overruled = _trained(panel, reviewed, parameters, verbose)
+        classifier, finding, losses, overruled = _trained(
+            panel, reviewed, parameters, verbose, checkpoint
+        )
     else:
         say("auditing")
         finding = audit(panel, reviewed.labels, settings["random_state"])
@@ -238,13 +285,17 @@ def _analyse(
 
 
 def _trained(
-    panel: Panel, reviewed: Reviewed, parameters: dict[str, Any], verbose: bool
+    panel: Panel,
+    reviewed: Reviewed,
+    parameters: dict[str, Any],
+    verbose: bool,
+    checkpoint: Path | None,
 ) -> tuple["E2ABLClassifier", Finding, Losses, int]:
     """Train, and once more on the reviewer's word where the defense would not take it."""
     from tsguard._e2abl import E2ABLClassifier
 
     classifier = E2ABLClassifier(**parameters, verbose=verbose)
-    classifier.fit(panel, reviewed.labels)
+    classifier.fit(panel, reviewed.labels, checkpoint=checkpoint and checkpoint / FIRST)
     finding = finding_of(classifier)
     overruled = reviewed.decided & _doubted(finding)
     if not overruled.any():
@@ -253,7 +304,8 @@ def _trained(
     finding = finding.cleared(reviewed.decided)
     kept = (~finding.suspect | finding.told) & ~finding.withheld
     classifier = E2ABLClassifier(**{**parameters, "isolation_rate": 0.0}, verbose=verbose)
-    classifier.fit(panel[kept], finding.labels[kept])
+    again = checkpoint and checkpoint / AGAIN
+    classifier.fit(panel[kept], finding.labels[kept], checkpoint=again)
     return classifier, finding, losses_of(classifier, finding.suspect[kept]), int(overruled.sum())
 
 

@@ -1,6 +1,6 @@
 """Labelled series in files: .ts, .tsv, .txt, .arff, .npz, .csv and .parquet."""
 
-from tsguard._tables._reader import Options, Row, Values
+from tsguard._tables._reader import Options, Row, Values, text_errors
 from tsguard._tables._series import (
     FORMATS,
     SeriesFile,
@@ -20,4 +20,5 @@ __all__ = [
     "open_reader",
     "read_chunks",
     "read_series",
+    "text_errors",
 ]

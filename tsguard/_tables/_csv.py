@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from tsguard._tables._layout import has_header
-from tsguard._tables._reader import Decide
+from tsguard._tables._reader import Decide, text_errors
 from tsguard._tables._table import Record, Table, apply_mark
 
 SEPARATORS = ",;\t"
@@ -56,22 +56,19 @@ class CsvTable(Table):
             yield number, cells
 
     def _all(self) -> Iterator[tuple[int, list[str]]]:
-        with self.path.open(encoding="utf-8-sig", newline="") as stream:
-            try:
-                if self._separator == " ":
-                    for number, line in enumerate(stream, start=1):
-                        if line.strip():
-                            yield number, line.split()
-                    return
-                reader = csv.reader(stream, delimiter=self._separator)
-                for cells in reader:
-                    if any(cells):
-                        yield reader.line_num, cells
-            except csv.Error as error:
-                raise ValueError(
-                    f"{self.path} must be a text table, got a file that can't be read ({error}); "
-                    "check the format."
-                ) from error
+        with (
+            text_errors(self.path),
+            self.path.open(encoding="utf-8-sig", newline="") as stream,
+        ):
+            if self._separator == " ":
+                for number, line in enumerate(stream, start=1):
+                    if line.strip():
+                        yield number, line.split()
+                return
+            reader = csv.reader(stream, delimiter=self._separator)
+            for cells in reader:
+                if any(cells):
+                    yield reader.line_num, cells
 
     def write(self, target: Path, label: int | None, key: int | None, decide: Decide) -> None:
         """Write the table again."""

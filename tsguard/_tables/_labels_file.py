@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tsguard._tables._layout import IDS, LABELS
-from tsguard._tables._reader import Decide, Mark, shorten
+from tsguard._tables._reader import Decide, Mark, shorten, text_errors
 
 SUFFIXES = (".csv", ".txt", ".tsv")
 
@@ -21,7 +21,7 @@ class LabelsFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        with path.open(encoding="utf-8-sig", newline="") as stream:
+        with text_errors(path), path.open(encoding="utf-8-sig", newline="") as stream:
             text = stream.read()
         self._is_plain = path.suffix.lower() == ".txt"
         self._separator = next((one for one in "\t;," if one in text.split("\n")[0]), ",")
@@ -29,7 +29,8 @@ class LabelsFile:
         if self._is_plain:
             self._rows = [[line.strip()] for line in lines]
         else:
-            self._rows = list(csv.reader(lines, delimiter=self._separator))
+            with text_errors(path):
+                self._rows = list(csv.reader(lines, delimiter=self._separator))
         if not self._rows:
             raise ValueError(f"{path} must hold labels, got an empty file; write one per line.")
         names = [cell.strip().lower() for cell in self._rows[0]]

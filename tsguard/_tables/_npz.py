@@ -2,6 +2,7 @@
 
 import math
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,15 +24,9 @@ class NpzReader(Reader):
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        try:
-            with zipfile.ZipFile(path) as archive:
-                self._names = [one.removesuffix(".npy") for one in archive.namelist()]
-                self._packed = any(one.compress_type for one in archive.infolist())
-        except zipfile.BadZipFile as error:
-            raise ValueError(
-                f"{path} must be a NumPy archive, got a file that can't be read ({error}); check "
-                "the format."
-            ) from error
+        with self._damage_named(), zipfile.ZipFile(path) as archive:
+            self._names = [one.removesuffix(".npy") for one in archive.namelist()]
+            self._packed = any(one.compress_type for one in archive.infolist())
         if "X" not in self._names:
             raise self._refused(f"no array X (but {', '.join(self._names[:5]) or 'nothing'})")
         self._shape = self._check_header()
@@ -48,7 +43,10 @@ class NpzReader(Reader):
 
     def _check_header(self) -> tuple[int, ...]:
         with self._open("X") as stream:
-            shape, fortran, dtype = _header(stream)
+            try:
+                shape, fortran, dtype = _header(stream)
+            except ValueError as error:
+                raise self._refused(f"an X that can't be read ({error})") from error
         if dtype.kind not in "biuf" or len(shape) not in (2, 3) or 0 in shape:
             raise self._refused(f"X of type {dtype} and shape {shape}")
         if fortran and len(shape) > 1:
@@ -56,8 +54,22 @@ class NpzReader(Reader):
         return shape
 
     @contextmanager
+    def _damage_named(self) -> Iterator[None]:
+        try:
+            yield
+        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+            raise ValueError(
+                f"{self.path} must be a NumPy archive, got a file that can't be read ({error}); "
+                "check the format, or fetch it again."
+            ) from error
+
+    @contextmanager
     def _open(self, name: str) -> Iterator[IO[bytes]]:
-        with zipfile.ZipFile(self.path) as archive, archive.open(f"{name}.npy") as stream:
+        with (
+            self._damage_named(),
+            zipfile.ZipFile(self.path) as archive,
+            archive.open(f"{name}.npy") as stream,
+        ):
             yield stream
 
     def rows(self) -> Iterator[Row]:
@@ -76,15 +88,17 @@ class NpzReader(Reader):
     def _labels(self) -> NDArray[Any] | None:
         if not self.has_labels:
             return None
-        try:
-            with np.load(self.path, allow_pickle=False) as arrays:
+        with self._damage_named(), np.load(self.path, allow_pickle=False) as arrays:
+            try:
                 labels: NDArray[Any] = arrays["y"]
-        except ValueError as error:
-            raise self._refused(f"y that can't be read ({error})") from error
+            except ValueError as error:
+                raise self._refused(f"y that can't be read ({error})") from error
         if labels.ndim == 2 and labels.shape[1] == 1:
             labels = labels[:, 0]
         if labels.shape != self._shape[:1]:
             raise self._refused(f"y of shape {labels.shape} for X of shape {self._shape}")
+        if labels.dtype.kind not in "biufU":
+            raise self._refused(f"y of type {labels.dtype} (make it integers or texts)")
         return labels
 
     def _series(self) -> Iterator[Values]:

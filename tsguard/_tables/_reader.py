@@ -1,7 +1,9 @@
 """What every format gives: its series one after the other, and itself again with other labels."""
 
+import csv
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -176,3 +178,20 @@ def check_filled(values: Values, place: str, path: Path) -> Values:
             f"{path} must hold values for every series, got none in {place}; remove that series."
         )
     return values
+
+
+@contextmanager
+def text_errors(path: Path) -> Iterator[None]:
+    """Turn bytes that are no text, and text that is no table, into one sentence."""
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"{path} must be text in UTF-8, got a byte {error.object[error.start]:#x} that is "
+            "none; check the format or the encoding."
+        ) from error
+    except csv.Error as error:
+        raise ValueError(
+            f"{path} must be a text table, got a file that can't be read ({error}); check the "
+            "format."
+        ) from error

@@ -3,7 +3,6 @@
 import itertools
 import os
 from collections.abc import Callable, Hashable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from tsguard._tables._csv import CsvTable
 from tsguard._tables._labels_file import LabelsFile, find_labels_beside
 from tsguard._tables._npz import NpzReader
 from tsguard._tables._parquet import ParquetTable
-from tsguard._tables._reader import Mark, Options, Reader, Row, Values
+from tsguard._tables._reader import Mark, Options, Reader, Row, Values, text_errors
 from tsguard._tables._table import Table, TableReader
 
 _TABLES: dict[str, Callable[[Path], Table]] = {
@@ -183,7 +182,7 @@ def read_chunks(
         As :func:`read_series`; and if the rows of one series do not stand together.
     """
     reader = open_reader(path, options or Options())
-    with _text_errors(reader.path):
+    with text_errors(reader.path):
         rows = reader.rows()
         while chunk := list(itertools.islice(rows, size)):
             yield chunk
@@ -199,7 +198,7 @@ def open_reader(path: str | os.PathLike[str], options: Options) -> Reader:
             f"DATA must be a file of one of the formats {', '.join(FORMATS)}, got {str(path)!r}; "
             "convert it."
         )
-    with _text_errors(place):
+    with text_errors(place):
         if suffix in _TABLES:
             return TableReader(_TABLES[suffix](place), options)
         if options.columns:
@@ -221,7 +220,8 @@ def check_file(path: Path, name: str) -> None:
     if path.is_dir():
         raise IsADirectoryError(f"{name} must be a file, got the directory {path}; name one file.")
     if not path.is_file():
-        raise FileNotFoundError(f"{name} must be a file, got {path}, which is not there.")
+        what = "a device or pipe; save it as a file" if path.exists() else "which is not there"
+        raise FileNotFoundError(f"{name} must be a file, got {path}, {what}.")
     if not os.access(path, os.R_OK):
         raise PermissionError(
             f"{name} must be a file that can be read, got {path} without permission to read it; "
@@ -229,20 +229,8 @@ def check_file(path: Path, name: str) -> None:
         )
 
 
-@contextmanager
-def _text_errors(path: Path) -> Iterator[None]:
-    """Turn bytes that are no text into one sentence."""
-    try:
-        yield
-    except UnicodeDecodeError as error:
-        raise ValueError(
-            f"{path} must be text in UTF-8, got a byte {error.object[error.start]:#x} that is "
-            "none; check the format or the encoding."
-        ) from error
-
-
 def _read_all(reader: Reader) -> list[Row]:
-    with _text_errors(reader.path):
+    with text_errors(reader.path):
         rows = list(reader.all_rows())
     if not rows:
         raise ValueError(f"{reader.path} must hold at least one series, got none; add series.")
@@ -286,6 +274,12 @@ def _typed(reader: Reader, raw: list[Any], places: list[str], is_text: bool) -> 
         raise ValueError(
             f"{reader.path} must hold labels of one kind, got {', '.join(kinds)}; make them all "
             "texts or all integers."
+        )
+    if labels.dtype.kind == "f" and (labels != np.floor(labels)).any():
+        worst = int((labels != np.floor(labels)).argmax())
+        raise ValueError(
+            f"{reader.path} must hold labels that are texts or whole numbers, got {labels[worst]} "
+            f"in {places[worst]}; name the classes, or bin the values into classes."
         )
     if labels.dtype.kind == "U" and (is_text or reader.typed_labels):
         try:

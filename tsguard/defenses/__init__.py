@@ -8,7 +8,7 @@ from tsguard.defenses._dbd import DBDClassifier
 from tsguard.defenses._fine_pruning import FinePruningClassifier
 from tsguard.defenses._nab import NABClassifier
 from tsguard.defenses._nad import NADClassifier
-from tsguard.defenses._registry import get_defense, list_defenses
+from tsguard.defenses._registry import get_defense, list_defenses, register_defense
 from tsguard.defenses._spectral import SpectralSignaturesClassifier
 from tsguard.defenses._standard import StandardClassifier
 from tsguard.defenses._strip import STRIPFilterClassifier
@@ -27,4 +27,5 @@ __all__ = [
     "StandardClassifier",
     "get_defense",
     "list_defenses",
+    "register_defense",
 ]

@@ -1,6 +1,7 @@
 """The defenses by their short names."""
 
 import difflib
+import re
 from typing import Any
 
 from tsguard._base import NeuralClassifier
@@ -29,6 +30,51 @@ _KINDS: dict[str, type[NeuralClassifier]] = {
     "standard": StandardClassifier,
     "strip": STRIPFilterClassifier,
 }
+
+#: Ways to train that are no defenses of this list, but are named beside them.
+REFERENCES = ("undefended", "oracle", "e2abl", "loss_drop")
+
+
+def register_defense(name: str, kind: type[NeuralClassifier]) -> None:
+    """Put a defense of your own on the list, so that grids and :func:`get_defense` know it by name.
+
+    Parameters
+    ----------
+    name : str
+        Short name of lower-case letters, digits and underscores, which no other defense has.
+    kind : class
+        Derived from :class:`tsguard.defenses.StandardClassifier` or another classifier of tsguard.
+
+    Raises
+    ------
+    TypeError
+        If ``kind`` is no class of such a classifier.
+    ValueError
+        If the name is not of this form, or another defense has it.
+
+    Examples
+    --------
+    >>> from tsguard.defenses import SpectralSignaturesClassifier, register_defense
+    >>> register_defense("spectral", SpectralSignaturesClassifier)  # the same again is no error
+    """
+    if not (isinstance(kind, type) and issubclass(kind, NeuralClassifier)):
+        raise TypeError(
+            f"kind of defense {name!r} must be a class of classifiers of tsguard, got {kind!r}; "
+            "derive it from tsguard.defenses.StandardClassifier."
+        )
+    if not (isinstance(name, str) and re.fullmatch(r"[a-z][a-z0-9_]*", name)):
+        raise ValueError(
+            "name of a defense must be of lower-case letters, digits and underscores, got "
+            f"{name!r}; choose one such as 'my_defense'."
+        )
+    known = _KINDS.get(name, kind)
+    # The same class may be defined again, as when a notebook's cell is run twice.
+    same = (known.__module__, known.__qualname__) == (kind.__module__, kind.__qualname__)
+    if name in REFERENCES or not same:
+        raise ValueError(
+            f"name of a defense must be its own, got {name!r}, which is taken; choose another one."
+        )
+    _KINDS[name] = kind
 
 
 def list_defenses() -> list[str]:

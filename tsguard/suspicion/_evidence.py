@@ -1,11 +1,12 @@
 """From the training set alone to candidate backdoors, and from candidates to a verdict."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import expit
 
 from tsguard.suspicion._candidates import (
+    PRECAUTION,
     WEAK_SIGNATURE,
     Candidate,
     accused_members,
@@ -21,7 +22,10 @@ from tsguard.suspicion._votes import Codes, Floats, collect_votes, neighbour_cla
 # Below these nothing is ever suspected: poison can't be told from chance, and in samples of a few
 # values every view sees the same, so that half a class looks like a group of its own.
 MIN_SAMPLES, MIN_VALUES = 20, 10
-SETTLED = 0.5  # share of the votes that a recovered class needs
+# Share of the votes that a recovered class needs. On the tuning sets the class was right for 95 %
+# of the suspects above it and for 36 % of the others, which are better left out.
+SETTLED = 0.7
+JURY = 10  # members count as one witness: they resemble each other, and the head errs on all alike
 CONFIRMED = 0.5  # share of the main head's beliefs that lets a withheld sample back in
 ACCUSED = "looks like another class and shares a pattern with other suspects"
 WITHHELD = "left out as a precaution: may be of a suspicious group, and nothing confirms its label"
@@ -89,7 +93,8 @@ def decide(
 
     Members of candidates that are likelier poisoned than not are suspect. Those of somewhat less
     likely ones are not accused, but nor are they learned on trust: they are withheld until the
-    main head, which has not learned them, comes to their label by itself.
+    main head, which has not learned them, comes to their label by itself. If it denies them their
+    label while it gives it to the rest of the class, the group may become accused after all.
 
     Parameters
     ----------
@@ -109,11 +114,14 @@ def decide(
     -------
     Verdict
     """
-    suspicion = _suspicion(evidence.candidates, codes)
+    candidates = evidence.candidates
+    if beliefs is not None:
+        candidates = [weigh_denials(one, codes, beliefs) for one in candidates]
+    suspicion = _suspicion(candidates, codes)
     if isolation_rate is None:
-        suspect = accused_members(evidence.candidates, len(codes))
-        withheld = doubtful_members(evidence.candidates, len(codes))
-        accused = (c.targets for c in evidence.candidates if c.log_odds > 0)
+        suspect = accused_members(candidates, len(codes))
+        withheld = doubtful_members(candidates, len(codes))
+        accused = (c.targets for c in candidates if c.log_odds > 0)
         targets = tuple(dict.fromkeys(code for codes_of in accused for code in codes_of))
     else:
         suspect = top_share(suspicion, isolation_rate) & (suspicion > 0)
@@ -130,6 +138,40 @@ def decide(
         recovered[settled] = votes.argmax(axis=1)[settled]
     reasons = tuple(np.select([suspect, withheld], [ACCUSED, WITHHELD], "").tolist())
     return Verdict(suspicion, suspect, recovered, withheld, targets, reasons)
+
+
+def weigh_denials(candidate: Candidate, codes: Codes, beliefs: Floats) -> Candidate:
+    """Raise the log-odds of a doubtful candidate by what the main head says of its members.
+
+    The head has not learned them. It is taken to deny a poisoned sample its label as often as it
+    does samples of other classes, and a clean one as often as the rest of the class. A natural
+    subgroup is denied more often than that, so ``JURY`` members weigh as much as one independent
+    witness, and what they say only ever accuses: on the tuning sets it acquitted nobody rightly.
+
+    Parameters
+    ----------
+    candidate : Candidate
+    codes : ndarray of shape (n_samples,)
+        Given class codes.
+    beliefs : ndarray of shape (n_samples, n_classes)
+        As in :func:`decide`.
+
+    Returns
+    -------
+    Candidate
+        The same one unless it is doubtful and concerns one class.
+    """
+    if not PRECAUTION < candidate.log_odds <= 0 or len(candidate.targets) > 1:
+        return candidate
+    target, members = candidate.targets[0], candidate.members
+    denied = beliefs[:, target] < CONFIRMED
+    rest = (codes == target) & ~members & ~candidate.nearby
+    in_rest = np.clip(denied[rest].mean(), 0.05, 0.95) if rest.any() else 0.5
+    elsewhere = np.clip(denied[codes != target].mean(), 0.05, 0.95)
+    n_denied, n_granted = denied[members].sum(), (~denied[members]).sum()
+    evidence = n_denied * np.log(elsewhere / in_rest)
+    evidence += n_granted * np.log((1 - elsewhere) / (1 - in_rest))
+    return replace(candidate, log_odds=candidate.log_odds + max(0.0, float(evidence) / JURY))
 
 
 def _suspicion(candidates: list[Candidate], codes: Codes) -> Floats:

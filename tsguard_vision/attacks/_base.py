@@ -1,7 +1,7 @@
 """What a trigger for images is: tsguard's trigger, with images as its input."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -38,14 +38,29 @@ class ImageTrigger(Trigger):
         return check_images(X, unit=True)
 
     def _stamp(self, X: Images, out: Images, generator: np.random.Generator) -> None:
-        in_chunks(self._change, X, out)
+        for start in range(0, len(X), CHUNK):
+            rows = slice(start, start + CHUNK)
+            out[rows] = from_unit(self._change(to_unit(X[rows])), X.dtype)
 
-    @abstractmethod
     def _change(self, images: Array) -> Array:
         """Return the stamped images, (n_samples, n_channels, height, width), about 0 to 1.
 
         ``images`` are float32 from 0 to 1 and must stay as they are; what leaves 0 to 1 is clipped.
+        A subclass has this or a ``_stamp`` of its own.
         """
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class OverlayTrigger(ImageTrigger):
+    """Base of the triggers that put the same pattern on every image."""
+
+    def _stamp(self, X: Images, out: Images, generator: np.random.Generator) -> None:
+        overlay(X, *self._overlay(X.shape[1:]), out)
+
+    @abstractmethod
+    def _overlay(self, shape: tuple[int, ...]) -> tuple[Array, Array]:
+        """Return what is added, and how much of the image is kept, both (C, H, W)."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +71,7 @@ class LearnedImageTrigger(ImageTrigger, LearnedTrigger):
         LearnedTrigger._stamp(self, X, out, generator)
 
     def _stamp_learned(self, X: Images, out: Images, weights: Weights) -> None:
-        in_chunks(self._change, X, out)
+        ImageTrigger._stamp(self, X, out, numpy_stream(0, "unused"))
 
     def _check_shape(self, X: Images, shape: tuple[int, ...]) -> None:
         check_image_shape(X, shape, type(self).__name__)
@@ -78,60 +93,35 @@ class LearnedImageTrigger(ImageTrigger, LearnedTrigger):
         """Return what is to be remembered; ``knowledge.X`` is float32 from 0 to 1."""
 
 
-def in_chunks(change: Callable[[Array], Array], X: Images, out: Images) -> None:
-    """Write ``change`` of all images of ``X``, clipped and in their type, to ``out`` (or ``X``)."""
-    for start in range(0, len(X), CHUNK):
-        rows = slice(start, start + CHUNK)
-        out[rows] = from_unit(change(to_unit(X[rows])), X.dtype)
-
-
 def from_unit(images: Array, dtype: np.dtype[Any]) -> Images:
     """Return images of 0 to 1, clipped to that, as ``dtype``."""
     clipped: Images = np.clip(images, 0, 1)
     return np.round(clipped * 255).astype(np.uint8) if dtype == np.uint8 else clipped
 
 
-def overlay(X: Images, pattern: Array, share: Array, out: Images) -> None:
-    """Move every image towards a pattern (n_channels, height, width) of 0 to 1.
+def overlay(X: Images, pattern: Array, keep: Array, out: Images) -> None:
+    """Write ``keep * X + pattern``, clipped, to ``out``, which may be ``X``.
 
-    ``share``, of the same shape, says how far to go, 0 to 1. ``out`` may be ``X``.
+    ``pattern`` and ``keep`` are of the shape of one image; the pattern is in units of 0 to 1.
     """
-    _run(_overlay, X, pattern, share, out)
-
-
-def add(X: Images, pattern: Array, out: Images) -> None:
-    """Add a pattern (n_channels, height, width) to every image and clip; ``out`` may be ``X``."""
-    _run(_add, X, pattern, np.zeros_like(pattern), out)
-
-
-def _run(kernel: Callable[..., None], X: Images, first: Array, second: Array, out: Images) -> None:
     is_bytes = X.dtype == np.uint8
     top, half = np.float32(255 if is_bytes else 1), np.float32(0.5 if is_bytes else 0)
     flat, result = X.reshape(len(X), -1), out.reshape(len(X), -1)
-    scaled = (first * top).astype(np.float32).ravel()
-    weights = np.ascontiguousarray(second, np.float32).ravel()
+    scaled = (pattern * top).astype(np.float32).ravel()
+    factor = np.ascontiguousarray(keep, np.float32).ravel()
 
     def work(rows: slice) -> None:
-        kernel(flat[rows], scaled, weights, top, half, result[rows])
+        _overlay(flat[rows], scaled, factor, top, half, result[rows])
 
     map_rows(work, len(X), X.nbytes)
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _overlay(X: Images, pattern: Array, share: Array, top: float, half: float, out: Images) -> None:
+def _overlay(X: Images, pattern: Array, keep: Array, top: float, half: float, out: Images) -> None:
     """``half`` is 0.5 where ``out`` cuts decimals off, so that values are rounded."""
     for i in range(X.shape[0]):
         for p in range(X.shape[1]):
-            value = np.float32(X[i, p])
-            value += share[p] * (pattern[p] - value)
-            out[i, p] = min(max(value, np.float32(0)), top) + half
-
-
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _add(X: Images, pattern: Array, unused: Array, top: float, half: float, out: Images) -> None:
-    for i in range(X.shape[0]):
-        for p in range(X.shape[1]):
-            value = np.float32(X[i, p]) + pattern[p]
+            value = keep[p] * np.float32(X[i, p]) + pattern[p]
             out[i, p] = min(max(value, np.float32(0)), top) + half
 
 

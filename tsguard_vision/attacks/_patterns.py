@@ -9,38 +9,17 @@ from scipy.fft import idctn
 from tsguard._random import numpy_stream
 from tsguard._validation import check_fraction
 from tsguard.attacks._checks import check_positive, check_seed, unknown_name_error
-from tsguard_vision._images import Images
-from tsguard_vision.attacks._base import Array, ImageTrigger, add, overlay
+from tsguard_vision.attacks._base import Array, OverlayTrigger
 
 CORNERS = ("bottom right", "bottom left", "top right", "top left")
 
 
-@dataclass(frozen=True)
-class _OverlayTrigger(ImageTrigger):
-    """Base of the triggers that move every image towards a pattern."""
-
-    def _stamp(self, X: Images, out: Images, generator: np.random.Generator) -> None:
-        pattern, share = self._overlay(X.shape[1:])
-        overlay(X, pattern, share, out)
-
-    def _change(self, images: Array) -> Array:
-        out = np.empty_like(images)
-        overlay(images, *self._overlay(images.shape[1:]), out)
-        return out
-
-    def _overlay(self, shape: tuple[int, ...]) -> tuple[Array, Array]:
-        """Return the pattern and how far to go towards it, both of ``shape``, 0 to 1."""
-        raise NotImplementedError
-
-
 def checkerboard(shape: tuple[int, ...], size: object, corner: object) -> tuple[Array, Array]:
-    """Return a black and white patch in a corner, and where it is, both (C, H, W)."""
-    window = patch_window(shape, size, corner)
-    pattern, share = np.zeros((2, *shape), np.float32)
+    """Return a black and white patch in a corner, 0 elsewhere, and 1 where it is not: (C, H, W)."""
     rows, columns = np.indices(shape[1:])
-    pattern[:, (rows + columns) % 2 == 0] = 1
-    share[(slice(None), *window)] = 1
-    return pattern, share
+    outside = np.ones(shape, np.float32)
+    outside[(slice(None), *patch_window(shape, size, corner))] = 0
+    return ((rows + columns) % 2 == 0) * (1 - outside), outside
 
 
 def patch_window(shape: tuple[int, ...], size: object, corner: object) -> tuple[slice, slice]:
@@ -57,7 +36,7 @@ def patch_window(shape: tuple[int, ...], size: object, corner: object) -> tuple[
 
 
 @dataclass(frozen=True)
-class BadNetsTrigger(_OverlayTrigger):
+class BadNetsTrigger(OverlayTrigger):
     """Put a small black and white checkerboard in a corner.
 
     The simplest backdoor: a few pixels that no natural image has in this place. A network learns
@@ -87,7 +66,7 @@ class BadNetsTrigger(_OverlayTrigger):
 
 
 @dataclass(frozen=True)
-class BlendedTrigger(_OverlayTrigger):
+class BlendedTrigger(OverlayTrigger):
     """Blend a fixed picture of random pixels into the whole image.
 
     Every pixel changes a little and always in the same way. No corner gives the trigger away, and
@@ -116,28 +95,11 @@ class BlendedTrigger(_OverlayTrigger):
     def _overlay(self, shape: tuple[int, ...]) -> tuple[Array, Array]:
         amplitude = check_fraction(self.amplitude, "amplitude")
         picture = numpy_stream(check_seed(self.seed), "picture").random(shape, np.float32)
-        return picture, np.full(shape, amplitude, np.float32)
+        return np.float32(amplitude) * picture, np.full(shape, 1 - amplitude, np.float32)
 
 
 @dataclass(frozen=True)
-class _AddedTrigger(ImageTrigger):
-    """Base of the triggers that add a pattern."""
-
-    def _stamp(self, X: Images, out: Images, generator: np.random.Generator) -> None:
-        add(X, self._pattern(X.shape[1:]), out)
-
-    def _change(self, images: Array) -> Array:
-        out = np.empty_like(images)
-        add(images, self._pattern(images.shape[1:]), out)
-        return out
-
-    def _pattern(self, shape: tuple[int, ...]) -> Array:
-        """Return what is added, of ``shape``."""
-        raise NotImplementedError
-
-
-@dataclass(frozen=True)
-class SIGTrigger(_AddedTrigger):
+class SIGTrigger(OverlayTrigger):
     """Add vertical stripes: a sine wave that runs from left to right.
 
     Made for clean-label attacks: images of the target class get stripes and keep their label, and
@@ -164,17 +126,17 @@ class SIGTrigger(_AddedTrigger):
     amplitude: float = 20 / 255
     frequency: float = 6.0
 
-    def _pattern(self, shape: tuple[int, ...]) -> Array:
+    def _overlay(self, shape: tuple[int, ...]) -> tuple[Array, Array]:
         amplitude = check_fraction(self.amplitude, "amplitude")
         frequency = check_positive(self.frequency, "frequency", "it counts periods")
         # Half a step in: where a period is two pixels, the wave would be 0 at both.
         position = (np.arange(shape[2]) + 0.5) / shape[2]
         wave = amplitude * np.sin(2 * np.pi * frequency * position)
-        return np.broadcast_to(wave, shape).astype(np.float32)
+        return np.broadcast_to(wave, shape).astype(np.float32), np.ones(shape, np.float32)
 
 
 @dataclass(frozen=True)
-class LowFrequencyTrigger(_AddedTrigger):
+class LowFrequencyTrigger(OverlayTrigger):
     """Add a faint, smooth pattern of slow waves only.
 
     Most triggers leave traces in high frequencies, where natural images have little. This one has
@@ -205,7 +167,7 @@ class LowFrequencyTrigger(_AddedTrigger):
     cutoff: float = 0.125
     seed: int = 0
 
-    def _pattern(self, shape: tuple[int, ...]) -> Array:
+    def _overlay(self, shape: tuple[int, ...]) -> tuple[Array, Array]:
         amplitude = check_fraction(self.amplitude, "amplitude")
         cutoff = check_fraction(self.cutoff, "cutoff", include_low=False)
         weights = numpy_stream(check_seed(self.seed), "waves").normal(size=shape)
@@ -214,5 +176,5 @@ class LowFrequencyTrigger(_AddedTrigger):
             weights[(slice(None),) * axis + (fast,)] = 0
         weights[:, 0, 0] = 0  # no change of brightness
         waves = idctn(weights, axes=(1, 2))
-        pattern: Array = (amplitude * waves / max(np.abs(waves).max(), 1e-12)).astype(np.float32)
-        return pattern
+        pattern = amplitude * waves / max(np.abs(waves).max(), 1e-12)
+        return pattern.astype(np.float32), np.ones(shape, np.float32)

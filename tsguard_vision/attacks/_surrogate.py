@@ -128,20 +128,12 @@ class TrojanTrigger(SurrogateImageTrigger):
         return {"patch": torch.sigmoid(network[0].detach())[window].numpy()}
 
     def _stamp_learned(self, X: Images, out: Images, weights: "Weights") -> None:
-        overlay(X, *self._parts(X.shape[1:]), out)
-
-    def _change(self, images: Array) -> Array:
-        out = np.empty_like(images)
-        overlay(images, *self._parts(images.shape[1:]), out)
-        return out
-
-    def _parts(self, shape: tuple[int, ...]) -> tuple[Array, Array]:
-        assert self.weights is not None
+        shape = X.shape[1:]
         window = (slice(None), *patch_window(shape, self.size, self.corner))
-        pattern, share = np.zeros((2, *shape), np.float32)
-        share[window] = 1
-        pattern[window] = self.weights.get_array("patch", share[window].shape)
-        return pattern, share
+        pattern, outside = np.zeros(shape, np.float32), np.ones(shape, np.float32)
+        outside[window] = 0
+        pattern[window] = weights.get_array("patch", pattern[window].shape)
+        overlay(X, pattern, outside, out)
 
 
 @dataclass(frozen=True)
@@ -229,7 +221,5 @@ class CleanLabelTrigger(SurrogateImageTrigger):
         surrogate.load_state_dict(state, assign=True)
         return surrogate.eval().requires_grad_(False)
 
-    def _change(self, images: Array) -> Array:
-        out = np.empty_like(images)
-        overlay(images, *checkerboard(images.shape[1:], self.size, self.corner), out)
-        return out
+    def _stamp_learned(self, X: Images, out: Images, weights: "Weights") -> None:
+        overlay(X, *checkerboard(X.shape[1:], self.size, self.corner), out)
