@@ -19,7 +19,7 @@ def execute(path: Path, extra_cell: str = "") -> nbformat.NotebookNode:
     # Data from the bundle only, commands from this environment, and the same sums on any machine.
     environment = {name: value for name, value in os.environ.items() if name != "TSGUARD_DATA"}
     environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    environment |= {"OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore:IProgress not found"}
+    environment["OMP_NUM_THREADS"] = "1"
     with tempfile.TemporaryDirectory() as folder:
         client = NotebookClient(
             notebook,

@@ -144,6 +144,29 @@ def test_samples_of_weight_zero_leave_no_trace(problem):
     np.testing.assert_array_equal(outcome(codes), outcome(other))
 
 
+def test_a_denied_label_is_unlearned_and_nothing_else_is_taught(problem):
+    wrong = (problem[1] + 1) % K
+    targets = Targets.from_labels(wrong, CPU)
+    targets.assign(main_weight=np.zeros(N, np.float32), denied=np.ones(N, np.float32))
+    network, records = train(problem, [Phase("all", 40)], targets=targets)
+    assert records.stack("main_loss")[-1].min() > records.stack("main_loss")[0].mean()
+    probabilities = np.exp(predict_logits(network, problem[0], "cpu"))
+    assert (probabilities.argmax(1) != wrong).all()
+
+
+def test_denying_what_the_head_is_sure_of_stays_finite(problem):
+    inputs, codes = problem
+    network = make_network()
+    with torch.no_grad():
+        network.backbone[3].weight.mul_(1e4)
+    targets = Targets.from_labels(codes, CPU)
+    targets.assign(denied=np.ones(N, np.float32))
+    for autocast in (None, torch.bfloat16):
+        engine = make_engine(learning_rate=1e-9, autocast=autocast)
+        records = engine.run(network, inputs, targets, [Phase("all", 1)])
+        assert np.isfinite(records.epochs[0]["loss"])
+
+
 def test_a_diverged_loss_stops_with_epoch_and_batch(problem):
     inputs, codes = problem
     inputs = inputs.clone()

@@ -371,6 +371,14 @@ def test_decisions_file(rows, message, tmp_path):
             read_decisions(tmp_path / "d.csv", labels)
 
 
+def test_decisions_that_pandas_wrote(tmp_path):
+    frame = pd.DataFrame({"index": [0, 1], "decision": ["relabel", "drop"], "label": [2, None]})
+    frame.to_csv(tmp_path / "d.csv", index=False)
+    assert "2.0" in (tmp_path / "d.csv").read_text()
+    first, second = read_decisions(tmp_path / "d.csv", np.array([1, 2, 2]))
+    assert (first.label, second.kind) == (2, "drop")
+
+
 @pytest.mark.parametrize("text", ["", "index,decision\n1,keep\n", "\xff"])
 def test_decisions_file_of_another_form(text, tmp_path):
     (tmp_path / "d.csv").write_text(text, encoding="latin-1")

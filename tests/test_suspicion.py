@@ -4,10 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from tsguard._engine import Records, Targets
+from tsguard._isolation import EvidenceIsolation
 from tsguard.suspicion import (
     UNKNOWN,
     Evidence,
@@ -191,6 +194,23 @@ def test_a_class_that_votes_and_beliefs_do_not_settle_stays_unknown(planted):
     torn = replace(evidence, classes=np.where(poisoned[:, None], [[0, 0.5, 0.5]], 0))
     undecided = np.full((len(labels), 3), 1 / 3)
     assert (decide(torn, labels, undecided).recovered[poisoned] == UNKNOWN).all()
+
+
+def test_labels_of_suspects_without_a_class_are_denied_once_the_main_head_was_asked(planted):
+    evidence, labels, _, poisoned = planted
+    torn = replace(evidence, classes=np.where(poisoned[:, None], [[0, 0.5, 0.5]], 0))
+    rates = {"isolation_rate": None, "recovery_rate": 1.0}
+    isolation = EvidenceIsolation(labels, 3, torn, rates)
+    targets = Targets.from_labels(labels, torch.device("cpu"))
+    for phase in isolation.phases(8):
+        records = Records()
+        if phase.name == "recovery":
+            records.epochs = [{"phase": "isolation"}] * 2
+            records.samples["main_prediction"] = [np.full(len(labels), 1), np.full(len(labels), 2)]
+        phase.before_epoch(targets, records)
+        asked = phase.name == "recovery"
+        assert (targets.denied.numpy() == (poisoned & asked)).all()
+        assert (targets.main_weight.numpy()[poisoned] == 0).all()
 
 
 def less_sure(evidence, log_odds=-1.0, **changes):

@@ -60,7 +60,7 @@ class E2ABLClassifier(NeuralClassifier):
         nothing points to an attack).
     recovery_rate : float, default=1.0
         Share of the isolated samples, most suspicious first, that get a recovered class, 0 to 1;
-        the others are left out of the main head's training.
+        of the others it only learns that their given label is wrong.
     stem_gradient : float, default=0.0
         Share of the trap head's gradient that reaches the layers it shares with the main head,
         0 to 1. At 0 the trap listens without a say: the main head is exactly as good on clean

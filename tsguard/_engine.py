@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from tsguard._checkpoint import Checkpoint
 from tsguard._exceptions import TrainingDivergedError
@@ -36,6 +36,8 @@ class Targets:
         Labels that the main and the trap head learn.
     main_weight, trap_weight : float32
         Weight of the sample in each head's loss; 0 leaves it out.
+    denied : float32
+        1 where the main head should learn that the given label is wrong, whichever is right.
     isolated : float32
         1 where the sample is currently held to be suspect, else 0.
     """
@@ -45,6 +47,7 @@ class Targets:
     trap: Tensor
     main_weight: Tensor
     trap_weight: Tensor
+    denied: Tensor
     isolated: Tensor
 
     @classmethod
@@ -52,7 +55,8 @@ class Targets:
         """Let both heads learn every sample with its given label."""
         given = torch.as_tensor(codes, dtype=torch.int64, device=device)
         ones = torch.ones(len(given), device=device)
-        return cls(given, given.clone(), given.clone(), ones, ones.clone(), torch.zeros_like(ones))
+        zeros = torch.zeros_like(ones)
+        return cls(given, given.clone(), given.clone(), ones, ones.clone(), zeros, zeros.clone())
 
     def assign(self, **values: NDArray[np.float32] | NDArray[np.int64]) -> None:
         """Overwrite the named fields from NumPy arrays of shape ``(n_samples,)``."""

@@ -22,7 +22,8 @@ class Isolation(ABC):
     """Keeps the current verdict and lets both heads act on it.
 
     The main head learns trusted samples with their labels and suspects with their recovered ones;
-    suspects of unknown class and withheld samples are left out.
+    suspects of unknown class and withheld samples are left out, or it learns that the former's
+    given label is wrong.
 
     Attributes
     ----------
@@ -40,7 +41,8 @@ class Isolation(ABC):
     def phases(self, n_epochs: int) -> list[Phase]:
         """Return the phases of a training of ``n_epochs`` epochs."""
 
-    def _apply(self, targets: Targets) -> None:
+    def _apply(self, targets: Targets, deny: bool = False) -> None:
+        """Let the heads act on the verdict; ``deny``: also learn which labels are wrong."""
         suspect, recovered = self.verdict.suspect, self.verdict.recovered
         known = (recovered != UNKNOWN) & ~self.verdict.withheld
         trap_weight = np.ones(len(suspect)) if self.trap_learns_all else suspect
@@ -48,6 +50,7 @@ class Isolation(ABC):
             main=np.where(recovered != UNKNOWN, recovered, targets.given.cpu().numpy()),
             main_weight=known.astype(np.float32),
             trap_weight=trap_weight.astype(np.float32),
+            denied=(suspect & (recovered == UNKNOWN) & deny).astype(np.float32),
             isolated=(suspect | self.verdict.withheld).astype(np.float32),
         )
 
@@ -113,7 +116,7 @@ class EvidenceIsolation(Isolation):
             return  # decided before the first epoch of the phase
         beliefs = self._beliefs(records)
         self.verdict = decide(self._evidence, self._codes, beliefs, **self._rates)
-        self._apply(targets)
+        self._apply(targets, deny=True)
 
     def _beliefs(self, records: Records) -> NDArray[np.float64]:
         """Return the share of the recent epochs in which the main head called each class."""

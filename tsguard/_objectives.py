@@ -31,6 +31,10 @@ def two_heads(
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Sum of the cross-entropies of the main head and of the trap head, each on its targets.
 
+    Where the given label is denied, the main head's part is ``-log(1 - p)`` of that label instead
+    (learning from complementary labels: Kim et al., "NLNL: Negative Learning for Noisy Labels",
+    ICCV 2019).
+
     Returns
     -------
     loss : torch.Tensor
@@ -46,6 +50,8 @@ def two_heads(
     loss = _weighted(main, targets.main[indices], targets.main_weight[indices])
     loss = loss + _weighted(trap, targets.trap[indices], targets.trap_weight[indices])
     given = targets.given[indices]
+    believed = torch.exp(-_pick(main, given).float()).clamp(max=1 - 1e-6)
+    loss = loss - (torch.log1p(-believed) * targets.denied[indices]).mean()
     records = {
         **_main_records(main, given),
         "trap_loss": _pick(trap, given),

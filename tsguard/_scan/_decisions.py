@@ -117,6 +117,8 @@ def _read_row(
         )
     if kind != "relabel":
         return Decision(int(index), kind)
+    if label not in known:  # beside empty cells, pandas writes 2 as 2.0
+        label = label.removesuffix(".0")
     if label not in known:
         raise ValueError(
             f"{path} must relabel to a label of the data ({', '.join(sorted(known)[:8])}), got "

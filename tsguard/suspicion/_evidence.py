@@ -23,7 +23,7 @@ from tsguard.suspicion._votes import Codes, Floats, collect_votes, neighbour_cla
 # values every view sees the same, so that half a class looks like a group of its own.
 MIN_SAMPLES, MIN_VALUES = 20, 10
 # Share of the votes that a recovered class needs. On the tuning sets the class was right for 95 %
-# of the suspects above it and for 36 % of the others, which are better left out.
+# of the suspects above it and for 36 % of the others, which are better not taught a class.
 SETTLED = 0.7
 JURY = 10  # members count as one witness: they resemble each other, and the head errs on all alike
 CONFIRMED = 0.5  # share of the main head's beliefs that lets a withheld sample back in
