@@ -30,7 +30,8 @@ def test_extras():
 def test_lowest_versions_are_the_minimums():
     text = (ROOT / ".ci" / "lowest.txt").read_text()
     pinned = dict(re.findall(r"^([\w-]+)==([\d.]+)$", text, flags=re.MULTILINE))
-    tested = [*PROJECT["dependencies"], *EXTRAS["plot"], *EXTRAS["parquet"], *EXTRAS["onnx"]]
+    tested = list(PROJECT["dependencies"])
+    tested += [line for name in ("plot", "parquet", "onnx", "bench") for line in EXTRAS[name]]
     tools = [name for name in EXTRAS["dev"] if name.startswith(("pytest", "hypothesis"))]
     for name, version in minimums([*tested, *tools]).items():
         assert re.fullmatch(rf"{re.escape(version)}(\.0)*", pinned[name]), name

@@ -8,7 +8,7 @@ import logging
 import os
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -189,7 +189,8 @@ def _refusal(classifier: NeuralClassifier, cause: str) -> ValueError:
 def _silence() -> Iterator[None]:
     """Keep the exporter quiet: it warns of its own calls, and prints what it tries."""
     disabled = logging.root.manager.disable
-    with warnings.catch_warnings(), redirect_stderr(io.StringIO()):
+    nowhere = io.StringIO()
+    with warnings.catch_warnings(), redirect_stderr(nowhere), redirect_stdout(nowhere):
         warnings.simplefilter("ignore")
         logging.disable(logging.CRITICAL)
         try:
