@@ -6,7 +6,8 @@
 One cell is one poisoned set with its three trainings; ``run`` appends a line for each that
 ``docs/results/detection.jsonl`` lacks, so it can be stopped at any time and loses one cell at most.
 ``table`` turns that file into ``docs/results/detection.md`` and a picture of how far ``suspicion_``
-can be read as a probability. The sets are those that docs/decisions.md names for reporting.
+can be read as a probability, and writes its means per trigger into the README. The sets are those
+that docs/decisions.md names for reporting.
 """
 
 import argparse
@@ -20,6 +21,7 @@ from _results import Row, markdown, read, run_missing
 
 RESULTS = Path(__file__).parent.parent / "docs" / "results" / "detection.jsonl"
 PICTURE = Path(__file__).parent.parent / "docs" / "images" / "suspicion_reliability.png"
+README = Path(__file__).parent.parent / "README.md"
 
 DATASETS = (
     *("JapaneseVowels", "NATOPS", "PenDigits", "Crop"),
@@ -197,6 +199,28 @@ def write_table(options: argparse.Namespace) -> None:
         markdown(attacked[[*KEYS, *SHOWN]].round(1)),
     ]
     options.results.with_suffix(".md").write_text("\n\n".join(parts) + "\n")
+    _into_readme(usual)
+
+
+def _into_readme(usual: pd.DataFrame) -> None:
+    """Put the means per trigger (FCN, 10 %) between the README's two markers."""
+    shown = usual[(usual["backbone"] == "fcn") & (usual["rate"] == 0.1)]
+    means = _means(shown, ["attack"]).set_index("attack")
+    lines = [
+        {
+            "trigger": name,
+            "cells": means.loc[name, "cells"],
+            "undefended": "{} / {}".format(*means.loc[name, ["undefended CA", "undefended ASR"]]),
+            "oracle (true labels)": "{} / {}".format(*means.loc[name, ["oracle CA", "oracle ASR"]]),
+            "**E2ABL**": "{} / {}".format(*means.loc[name, ["e2abl CA", "e2abl ASR"]]),
+        }
+        for name in ATTACKS
+        if name in means.index
+    ]
+    before, rest = README.read_text().split("<!-- detection table -->\n")
+    after = rest.split("<!-- end of table -->\n")[1]
+    table = f"<!-- detection table -->\n{markdown(pd.DataFrame(lines))}\n<!-- end of table -->\n"
+    README.write_text(before + table + after)
 
 
 HEADER = """# Detection on the report sets
