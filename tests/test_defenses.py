@@ -325,14 +325,14 @@ def test_cbd_weighs_by_the_confounded_loss():
     losses = cross_entropy(logits, codes)
     weights = confounded / (losses + confounded)
     weights = weights / weights.mean()
-    loss, _ = reweighted(confounded)(*arguments)
+    loss, _ = reweighted(torch.from_numpy(confounded))(*arguments)
     np.testing.assert_allclose(loss, (weights * losses).mean(), rtol=1e-5)
 
 
 def test_cbd_lets_no_gradient_through_its_weights():
     _, codes, (network, logits, indices, targets) = batch_of()
     logits.requires_grad_()
-    loss, _ = reweighted(np.ones(len(codes)))(network, logits, indices, targets)
+    loss, _ = reweighted(torch.ones(len(codes)))(network, logits, indices, targets)
     (gradient,) = torch.autograd.grad(loss, logits)
     losses = functional.cross_entropy(logits, targets.given, reduction="none").detach()
     weights = 1 / (losses + 1)

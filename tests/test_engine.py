@@ -53,7 +53,7 @@ def test_training_learns_and_leaves_the_network_in_evaluation_mode(problem):
 
 def test_records_hold_one_row_per_epoch_of_every_sample(problem):
     _, records = train(problem, [Phase("first", 2), Phase("second", 3)])
-    names = {"main_loss", "trap_loss", "main_prediction", "main_confidence", "isolated"}
+    names = {"main_loss", "trap_loss", "main_prediction", "main_confidence", "isolated", "denied"}
     assert set(records.samples) == names
     assert all(records.stack(name).shape == (5, N) for name in names)
     assert [row["phase"] for row in records.epochs] == ["first"] * 2 + ["second"] * 3
@@ -154,7 +154,7 @@ def test_a_denied_label_is_unlearned_and_nothing_else_is_taught(problem):
     assert (probabilities.argmax(1) != wrong).all()
 
 
-def test_denying_what_the_head_is_sure_of_stays_finite(problem):
+def test_denying_what_the_head_is_sure_of_still_teaches(problem):
     inputs, codes = problem
     network = make_network()
     with torch.no_grad():
@@ -165,6 +165,13 @@ def test_denying_what_the_head_is_sure_of_stays_finite(problem):
         engine = make_engine(learning_rate=1e-9, autocast=autocast)
         records = engine.run(network, inputs, targets, [Phase("all", 1)])
         assert np.isfinite(records.epochs[0]["loss"])
+    targets.assign(main_weight=np.zeros(N, np.float32), trap_weight=np.zeros(N, np.float32))
+    loss, told = two_heads(network, inputs, torch.arange(N), targets)
+    sure = torch.from_numpy(np.asarray(codes)) == told["main_prediction"]
+    assert sure.any()
+    network.zero_grad()
+    loss.backward()
+    assert network.backbone[3].weight.grad.abs().max() > 0
 
 
 def test_a_diverged_loss_stops_with_epoch_and_batch(problem):

@@ -275,6 +275,8 @@ def test_neighbours_are_the_nearest_and_of_any_other_class_if_unknown():
     assert {k: v.tolist() for k, v in found.items()} == {0: [2, 3, 4], 1: [2, 4]}
     nobody = nearest_unsuspected(X, suspect, codes, np.array([3, 3, 1, 2, 1, 0]))
     assert estimate_trigger(X, np.array([0, 1]), codes, nobody) is None
+    far_from_0 = nearest_unsuspected(X + np.float32(1e5), suspect, codes, recovered)
+    assert {k: v.tolist() for k, v in far_from_0.items()} == {0: [2, 3, 4], 1: [2, 4]}
 
 
 def test_thinned_lines_keep_their_spikes():

@@ -15,6 +15,7 @@ from tsguard.suspicion import (
     UNKNOWN,
     Evidence,
     decide,
+    draw_for_filter,
     find_evidence,
     fit_trigger_filter,
     loss_drop_suspicion,
@@ -25,6 +26,7 @@ from tsguard.suspicion import (
     top_share,
     trigger_probability,
 )
+from tsguard.suspicion._candidates import is_doubtful
 from tsguard.suspicion._evidence import weigh_denials
 from tsguard.suspicion._signature import Signature
 from tsguard.suspicion._votes import collect_votes, neighbour_classes
@@ -258,8 +260,24 @@ def test_denials_weigh_by_number_and_against_the_rest_of_the_class(planted):
     assert raised(denied) > raised(half) >= 0
     assert raised(np.eye(3)[labels]) == 0  # granted: says nothing
     assert raised(np.eye(3)[np.where(labels == 0, 1, labels)]) == 0  # denied to the whole class
-    for beyond in ({"log_odds": -2.5}, {"log_odds": 0.5}, {"targets": (0, 1)}):
-        assert raised(denied, **beyond) == 0
+
+
+def test_only_doubtful_groups_can_be_accused_by_denials(planted):
+    evidence, labels, codes, _ = planted
+    doubtful = less_sure(evidence).candidates[0]
+    assert is_doubtful(doubtful, [doubtful])
+    whole_class = {**doubtful.statistics, "class_share": -0.1}
+    many_labels = {"strength": 1.0, "share": -2.0}
+    for change in ({"log_odds": -2.5}, {"log_odds": 0.5}):
+        assert not is_doubtful(replace(doubtful, **change), [doubtful])
+    for statistics in (whole_class, many_labels):
+        changed = replace(doubtful, statistics=statistics)
+        assert not is_doubtful(changed, [changed])
+        beyond = replace(evidence, candidates=[changed])
+        assert not decide(beyond, labels, np.eye(3)[codes]).suspect.any()
+    # With a rate of one's own nobody is withheld, so that the main head has learned everybody.
+    fixed = decide(less_sure(evidence), labels, np.eye(3)[codes], isolation_rate=0.1)
+    assert fixed.suspicion.max() < 0.5
 
 
 def test_who_is_near_an_accused_group_is_withheld_not_accused(planted):
@@ -364,7 +382,7 @@ def test_neighbours_vote_without_the_sample_and_its_label():
     assert votes.contradiction.shape == (1, 7)
     assert votes.other[6] == 0
     ask = np.arange(7) == 6
-    classes = neighbour_classes([points], np.ones(1), codes, ask, 2)
+    classes = neighbour_classes([points], np.ones(1), codes, ask, 2, np.random.default_rng(0))
     assert classes[6].tolist() == [1.0, 0.0]
     assert (classes[:6] == 0).all()
 
@@ -387,7 +405,10 @@ def test_the_filter_finds_the_trigger_in_new_series(n_samples):
     rows = np.flatnonzero(codes != 0)[: n_samples // 10]
     panel, _ = plant(panel, codes, rows)
     members = np.isin(np.arange(n_samples), rows)
-    learned = fit_trigger_filter(plain_blocks(panel), members, np.random.default_rng(0))
+    drawn = draw_for_filter(members, np.random.default_rng(0))
+    assert len(drawn) == min(n_samples, 2000)
+    assert members[drawn].sum() == len(rows)
+    learned = fit_trigger_filter(plain_blocks(panel[drawn]), members[drawn])
     clean, _ = make_panel(90, seed=1)
     triggered, _ = plant(clean, np.zeros(90, int), np.arange(90))
     assert np.quantile(trigger_probability(plain_blocks(clean), learned), 0.9) < 0.5
@@ -400,7 +421,7 @@ def test_constant_features_do_not_matter():
     panel, _ = plant(panel, codes, rows)
     members = np.isin(np.arange(120), rows)
     flat = np.full((120, 4), 7.0, np.float32)
-    learned = fit_trigger_filter([panel, flat], members, np.random.default_rng(0))
+    learned = fit_trigger_filter([panel, flat], members)
     assert (learned[40:44] == 0).all()
     assert np.isfinite(learned).all()
 
@@ -409,4 +430,4 @@ def test_constant_features_do_not_matter():
 def test_no_filter_is_learned_from_too_few(n_members):
     panel, _ = make_panel()
     members = np.arange(120) < n_members
-    assert fit_trigger_filter([panel], members, np.random.default_rng(0)) is None
+    assert fit_trigger_filter([panel], members) is None

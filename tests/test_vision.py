@@ -25,7 +25,7 @@ from tsguard._exceptions import DatasetNotFoundError
 from tsguard._persistence import _registry
 from tsguard.attacks import LearnedTrigger, Trigger
 from tsguard.attacks._notes import notes_of
-from tsguard.defenses import SpectralSignaturesClassifier
+from tsguard.defenses import NADClassifier, SpectralSignaturesClassifier
 from tsguard_vision import (
     ABLImageClassifier,
     E2ABLImageClassifier,
@@ -388,6 +388,9 @@ def test_bfloat16_trains(fitted):
 
 
 def test_any_defense_takes_images_with_the_mixin():
+    with pytest.raises(TypeError, match=r"must stand before a method .*, got NADClassifier; "):
+        type("NAD", (ImageInputs, NADClassifier), {})
+
     class Spectral(ImageInputs, SpectralSignaturesClassifier):
         """Spectral signatures for images."""
 

@@ -280,7 +280,7 @@ class NeuralClassifier(BaseClassifier):  # type: ignore[misc]  # aeon is untyped
 def _history(records: Records, codes: NDArray[np.int64]) -> pd.DataFrame:
     """Return one row per epoch: means over the samples, against the given labels."""
     history = pd.DataFrame(records.epochs).drop(
-        columns=["main_prediction", "main_confidence", "isolated"], errors="ignore"
+        columns=["main_prediction", "main_confidence", "isolated", "denied"], errors="ignore"
     )
     history.insert(0, "epoch", np.arange(len(history)))
     history["accuracy"] = [(row == codes).mean() for row in records.samples["main_prediction"]]

@@ -10,6 +10,7 @@ from typing import Any
 import tsguard
 from tsguard._bench._command import add_bench
 from tsguard._doctor import add_doctor
+from tsguard._exceptions import TrainingDivergedError
 from tsguard._report._command import add_report
 from tsguard._scan._command import add_predict, add_scan
 
@@ -21,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         # A command returns what to print, or that and an exit code.
         result: str | tuple[str, int] = options.run(options)
-    except (ValueError, ImportError, OSError) as error:
+    except (ValueError, ImportError, OSError, TrainingDivergedError) as error:
         sys.stderr.write(f"tsguard: error: {_sentence(error)}\n")
         return 2
     output, code = result if isinstance(result, tuple) else (result, 0)

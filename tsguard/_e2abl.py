@@ -21,6 +21,7 @@ from tsguard.suspicion import (
     UNKNOWN,
     Verdict,
     Views,
+    draw_for_filter,
     find_evidence,
     fit_trigger_filter,
     plain_blocks,
@@ -39,8 +40,8 @@ class E2ABLClassifier(NeuralClassifier):
     trigger is present. This classifier needs no clean data and no knowledge of the attack. A
     second head on a shallow stage (the *trap*) learns the given labels, triggers included;
     suspects are isolated, given the class they really look like, and the main head, which alone
-    predicts, learns from these *recovered* labels. Where no class can be told, the sample is
-    left out.
+    predicts, learns from these *recovered* labels. Of a suspect whose class
+    can't be told it only learns that the given label is wrong.
 
     Parameters
     ----------
@@ -79,7 +80,7 @@ class E2ABLClassifier(NeuralClassifier):
     device : str or torch.device, default="auto"
         ``"auto"`` takes CUDA where present, else the CPU.
     random_state : int, RandomState or None, default=None
-        Seed; the same integer gives the same model on the same machine.
+        Seed; on the CPU, the same integer gives the same model on the same machine.
     verbose : bool, default=False
         Show a progress bar.
 
@@ -90,7 +91,7 @@ class E2ABLClassifier(NeuralClassifier):
     suspicion_ : ndarray of shape (n_samples,)
         How suspicious each training sample is, 0 to 1, higher = more.
     suspect_mask_ : ndarray of bool of shape (n_samples,)
-        The isolated training samples.
+        The suspects among the training samples.
     recovered_labels_ : ndarray of shape (n_samples,)
         The given label where not suspect, the recovered one where suspect.
     suspected_target_ : label, ndarray of labels, or None
@@ -98,10 +99,14 @@ class E2ABLClassifier(NeuralClassifier):
     sample_report_ : pandas.DataFrame
         One row per training sample: index, given label, suspicion, suspect, recovered label, why.
     history_ : pandas.DataFrame
-        One row per epoch: phase, losses of both heads, number of isolated samples, accuracy.
+        One row per epoch: phase, losses of both heads, number of isolated samples (suspect or
+        withheld), accuracy (share of the given labels that the main head answered when it last
+        saw the sample).
     records_ : dict of str to ndarray of shape (n_epochs, n_samples)
         What training saw of every sample: ``main_loss``, ``trap_loss`` (nats, against the given
-        label), ``main_prediction`` (class code), ``main_confidence`` (0 to 1), ``isolated``.
+        label), ``main_prediction`` (class code), ``main_confidence`` (0 to 1), ``isolated`` (1:
+        suspect, or withheld as a precaution) and ``denied`` (1: a suspect of unknown class, of
+        which the main head learned that its label is wrong).
     trigger_filter_ : ndarray of shape (n_features + 1,) or None
         What ``trigger_score`` weighs; None if nothing is suspected.
     network_ : torch.nn.Module
@@ -228,9 +233,10 @@ class E2ABLClassifier(NeuralClassifier):
         self._keep_verdict(isolate.verdict, data.codes, records)
         self.trigger_filter_ = None
         if self.suspect_mask_.any():
-            blocks = self._filter_blocks(data.inputs.cpu().numpy(), data.inputs.device)
-            rng = numpy_stream(seed, "trigger filter")
-            self.trigger_filter_ = fit_trigger_filter(blocks, self.suspect_mask_, rng)
+            rows = draw_for_filter(self.suspect_mask_, numpy_stream(seed, "trigger filter"))
+            some = data.inputs[torch.from_numpy(rows)].cpu().numpy()
+            blocks = self._filter_blocks(some, data.inputs.device)
+            self.trigger_filter_ = fit_trigger_filter(blocks, self.suspect_mask_[rows])
         return records
 
     def _isolation(self, data: TrainingSet, panel: Panel, seed: int) -> Isolation:

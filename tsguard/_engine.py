@@ -39,7 +39,7 @@ class Targets:
     denied : float32
         1 where the main head should learn that the given label is wrong, whichever is right.
     isolated : float32
-        1 where the sample is currently held to be suspect, else 0.
+        1 where the sample is currently suspect, or withheld as a precaution, else 0.
     """
 
     given: Tensor

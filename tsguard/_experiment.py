@@ -88,13 +88,17 @@ class Experiment:
             Wall time of ``fit``.
         """
         labels = self.poisoned.y_clean if method == "oracle" else self.poisoned.y
-        classifier = make_classifier(method, **(self.settings | parameters))
-        if getattr(classifier, "needs_clean_subset", False):
+        classifier = self._make(method, **(self.settings | parameters))
+        if classifier.needs_clean_subset:
             classifier.set_params(clean_indices=self.clean_indices(clean_share))
         start = time.perf_counter()
         classifier.fit(self.poisoned.X, labels)
         seconds = time.perf_counter() - start
         return classifier, self._measure(classifier), seconds
+
+    def _make(self, method: str, **parameters: Any) -> NeuralClassifier:
+        """Return the classifier of a method, not fitted."""
+        return make_classifier(method, **parameters)
 
     def clean_indices(self, share: float) -> NDArray[np.intp]:
         """Draw training samples that carry no trigger, for a defense that asks for some.

@@ -40,8 +40,9 @@ def two_heads(
     loss : torch.Tensor
         Scalar, nats.
     records : dict
-        As :func:`single_head`, and ``trap_loss`` (nats, against the given label) and
-        ``isolated`` (1 where the sample is held to be suspect).
+        As :func:`single_head`, and ``trap_loss`` (nats, against the given label), ``isolated`` (1
+        where the sample is suspect or withheld) and ``denied`` (1 where the head learned that the
+        given label is wrong).
     """
     assert isinstance(network, TwoHeadNetwork)
     main_logits, trap_logits = network.both(batch)
@@ -50,12 +51,15 @@ def two_heads(
     loss = _weighted(main, targets.main[indices], targets.main_weight[indices])
     loss = loss + _weighted(trap, targets.trap[indices], targets.trap_weight[indices])
     given = targets.given[indices]
-    believed = torch.exp(-_pick(main, given).float()).clamp(max=1 - 1e-6)
-    loss = loss - (torch.log1p(-believed) * targets.denied[indices]).mean()
+    is_given = functional.one_hot(given, main.shape[1]).bool()
+    # log(1 - p) as what is left for the others: exact, and with a gradient, however sure the head.
+    for_others = main.float().masked_fill(is_given, -torch.inf).logsumexp(dim=1)
+    loss = loss - (for_others * targets.denied[indices]).mean()
     records = {
         **_main_records(main, given),
         "trap_loss": _pick(trap, given),
         "isolated": targets.isolated[indices],
+        "denied": targets.denied[indices],
     }
     return loss, records
 

@@ -71,5 +71,8 @@ def torch_globals_from(seed: int, name: str) -> Iterator[None]:
     in_use = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
     devices = range(torch.cuda.device_count()) if in_use else []
     with _TORCH_GLOBALS, torch.random.fork_rng(devices=devices):
-        torch.manual_seed(int(numpy_stream(seed, name).integers(2**62)))
+        drawn = int(numpy_stream(seed, name).integers(2**62))
+        torch.default_generator.manual_seed(drawn)
+        if in_use:  # else torch.manual_seed would queue a seed for whenever CUDA comes to be used
+            torch.cuda.manual_seed_all(drawn)
         yield

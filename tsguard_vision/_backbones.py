@@ -79,13 +79,13 @@ class WideResNet16(nn.Module):
         self.stage1 = nn.Sequential(PreActivation(16, 16), PreActivation(16, 16))
         self.stage2 = nn.Sequential(PreActivation(16, 32, 2), PreActivation(32, 32))
         self.stage3 = nn.Sequential(PreActivation(32, 64, 2), PreActivation(64, 64))
-        self.normalise = nn.BatchNorm2d(64)
+        self.last = nn.Sequential(nn.BatchNorm2d(64), nn.ReLU())
         self.head = nn.Linear(64, n_classes)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits ``(N, K)``."""
         x = self.stage3(self.stage2(self.stage1(self.stem(x))))
-        x = functional.relu(self.normalise(x))
+        x = self.last(x)
         logits: Tensor = self.head(x.mean(dim=(2, 3)))
         return logits
 

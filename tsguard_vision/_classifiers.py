@@ -40,7 +40,7 @@ class E2ABLImageClassifier(ImageInputs, E2ABLClassifier):
     device : str or torch.device, default="auto"
         ``"auto"`` takes CUDA where present, else the CPU.
     random_state : int, RandomState or None, default=None
-        Seed; the same integer gives the same model on the same machine.
+        Seed; on the CPU, the same integer gives the same model on the same machine.
     verbose : bool, default=False
         Show a progress bar.
 

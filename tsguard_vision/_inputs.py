@@ -11,18 +11,23 @@ from torch import Tensor
 
 from tsguard._base import NeuralClassifier
 from tsguard._device import resolve_device
+from tsguard.defenses import DBDClassifier, NABClassifier, NADClassifier
 from tsguard.models import Backbone, TwoHeadNetwork, build_network
 from tsguard.suspicion import Views
 from tsguard_vision._backbones import AUGMENTATIONS, BACKBONES, ImageNetwork, build_backbone
 from tsguard_vision._images import Images, check_image_shape, check_images
 from tsguard_vision._views import image_views, plain_image_blocks
 
+_SERIES_ONLY = (DBDClassifier, NABClassifier, NADClassifier)
+
 
 class ImageInputs(NeuralClassifier):
     """Makes a classifier of tsguard one for images; nothing about training changes.
 
     ``class SpectralImages(ImageInputs, SpectralSignaturesClassifier): ...`` is enough: it has the
-    parameters of the other class, and ``augment``, with defaults for images.
+    parameters of the other class, and ``augment``, with defaults for images. It works for methods
+    that take samples as they are; NAB and DBD alter series, and NAD compares two networks on the
+    same input, which augmentation would make two.
 
     Parameters
     ----------
@@ -51,6 +56,11 @@ class ImageInputs(NeuralClassifier):
         if ImageInputs not in cls.__bases__ or "__init__" in vars(cls):
             return
         other: Any = next(kind for kind in cls.__mro__ if not issubclass(kind, ImageInputs))
+        if issubclass(other, _SERIES_ONLY):
+            raise TypeError(
+                f"ImageInputs must stand before a method that takes samples as they are, got "
+                f"{other.__name__}; NAB, DBD and NAD are for series."
+            )
         theirs = inspect.signature(other.__init__).parameters
         augment = inspect.signature(ImageInputs.__init__).parameters["augment"]
         defaults = ImageInputs._defaults | cls._defaults

@@ -91,27 +91,23 @@ def _columns(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _scan(options: argparse.Namespace) -> tuple[str, int]:
-    from tsguard._exceptions import TrainingDivergedError
     from tsguard._scan._run import scan
 
     wanted = {"backbone": options.backbone, "n_epochs": options.epochs, "device": options.device}
     parameters = {name: value for name, value in wanted.items() if value is not None}
-    try:
-        report = scan(
-            options.data,
-            options.out,
-            labels=options.labels,
-            decisions=options.decisions,
-            train=not options.no_train,
-            checkpoint=options.checkpoint,
-            random_state=options.seed,
-            verbose=True,
-            say=lambda line: sys.stderr.write(f"{line}\n"),
-            **_columns(options),
-            **parameters,
-        )
-    except TrainingDivergedError as error:
-        raise ValueError(str(error)) from error
+    report = scan(
+        options.data,
+        options.out,
+        labels=options.labels,
+        decisions=options.decisions,
+        train=not options.no_train,
+        checkpoint=options.checkpoint,
+        random_state=options.seed,
+        verbose=True,
+        say=lambda line: sys.stderr.write(f"{line}\n"),
+        **_columns(options),
+        **parameters,
+    )
     code = int(report["exit_code"])
     if options.json:
         return json.dumps(report, ensure_ascii=False), code

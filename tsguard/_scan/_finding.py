@@ -118,8 +118,9 @@ def audit(panel: Panel, labels: NDArray[Any], seed: int) -> Finding:
 def finding_of(classifier: "E2ABLClassifier") -> Finding:
     """Return what a fitted classifier has found out about its training set.
 
-    A recovered class counts as told where the main head, which never learned the given label of a
-    suspect, answers it with a probability above ``SURE``.
+    A recovered class counts as told where the evidence settled it (nothing was denied) and the main
+    head, which never learned the given label of a suspect, answers it with a probability above
+    ``SURE``.
 
     Parameters
     ----------
@@ -135,7 +136,8 @@ def finding_of(classifier: "E2ABLClassifier") -> Finding:
     suspect = classifier.suspect_mask_
     answer = classifier.records_["main_prediction"][-1].astype(np.int64)
     sure = classifier.records_["main_confidence"][-1] > SURE
-    told = (recovered != codes) & (answer == recovered) & sure
+    settled = classifier.records_["denied"][-1] == 0
+    told = settled & (recovered != codes) & (answer == recovered) & sure
     reasons = [str(why) for why in report["why"]]
     return Finding(
         classes,

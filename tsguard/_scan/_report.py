@@ -20,6 +20,7 @@ from tsguard._scan._folder import (
     SUSPECTS,
 )
 from tsguard._scan._run import Outcome, lengths_and_gaps, versions
+from tsguard.suspicion import MIN_SAMPLES, MIN_VALUES
 
 UNTOLD = "which class that is can't be told"
 
@@ -76,8 +77,11 @@ def verdict_of(outcome: Outcome) -> str:
         )
     what = "left after the review" if outcome.decisions else "found"
     reason = "no group of series looks like another class than its label says and shares a pattern"
-    if n_samples < 20 or outcome.panel[0].size < 10:
-        reason = "too little data to tell poison from chance (20 series of 10 values at least)"
+    if n_samples < MIN_SAMPLES or outcome.panel[0].size < MIN_VALUES:
+        reason = (
+            f"too little data to tell poison from chance ({MIN_SAMPLES} series of {MIN_VALUES} "
+            "values at least)"
+        )
     return (
         f"Nothing suspicious {what}: {reason} (highest suspicion {finding.confidence:.2f} of 1, "
         f"{n_samples} series)"

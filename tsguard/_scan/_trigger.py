@@ -6,10 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tsguard._validation import Panel
-from tsguard.suspicion import UNKNOWN
+from tsguard.suspicion import UNKNOWN, nearest
 
 N_NEIGHBOURS = 3
-CHUNK = 256  # suspects whose distances are held at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,25 +59,19 @@ def nearest_unsuspected(
         Per suspect, nearest first (Euclidean distance, channels scaled alike); fewer where there
         are not so many.
     """
-    spread = panel.std(axis=(0, 2), keepdims=True)
-    flat = (panel / np.where(spread > 0, spread, 1)).reshape(len(panel), -1)
-    squares = np.einsum("ij,ij->i", flat, flat)
+    # Centred, in double precision: far from 0 single-precision distances are noise.
+    mean = panel.mean(axis=(0, 2), dtype=np.float64, keepdims=True)
+    spread = panel.std(axis=(0, 2), dtype=np.float64, keepdims=True)
+    scaled = (panel - mean) / np.where(spread > 0, spread, 1)
+    flat = scaled.reshape(len(panel), -1).astype(np.float32)
     found: dict[int, NDArray[np.intp]] = {}
     keys = np.where(recovered == UNKNOWN, -1 - codes, recovered)
     for key in np.unique(keys[suspect]):
         allowed = codes == key if key >= 0 else codes != -1 - key
         pool = np.flatnonzero(allowed & ~suspect)
         asking = np.flatnonzero(suspect & (keys == key))
-        for start in range(0, len(asking), CHUNK):
-            some = asking[start : start + CHUNK]
-            distances = squares[pool] - 2 * flat[some] @ flat[pool].T
-            if len(pool) > n_neighbours:
-                near = np.argpartition(distances, n_neighbours, axis=1)[:, :n_neighbours]
-            else:
-                near = np.broadcast_to(np.arange(len(pool)), distances.shape)
-            order = np.argsort(np.take_along_axis(distances, near, 1), axis=1, kind="stable")
-            near = pool[np.take_along_axis(near, order, 1)]
-            found |= {int(one): row for one, row in zip(some, near, strict=True)}
+        near = pool[nearest(flat[asking], flat[pool], min(n_neighbours, len(pool)))]
+        found |= {int(one): row for one, row in zip(asking, near, strict=True)}
     return found
 
 

@@ -3,9 +3,7 @@
 from numbers import Real
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from sklearn.utils._param_validation import Interval
 from torch import Tensor, nn
 
@@ -51,7 +49,7 @@ class CBDClassifier(Defense):
     device : str or torch.device, default="auto"
         ``"auto"`` takes CUDA where present, else the CPU.
     random_state : int, RandomState or None, default=None
-        Seed; the same integer gives the same model on the same machine.
+        Seed; on the CPU, the same integer gives the same model on the same machine.
     verbose : bool, default=False
         Show a progress bar.
 
@@ -106,12 +104,13 @@ class CBDClassifier(Defense):
         course.run(self.network_, Phase("confounder", self._epochs(self.confounder_epochs)))
         confounded = losses_of(self.network_, data)
         self._build_network(data, seed)
-        course.run(self.network_, Phase("training", self.n_epochs), reweighted(confounded))
+        first = torch.as_tensor(confounded, dtype=torch.float32, device=data.inputs.device)
+        course.run(self.network_, Phase("training", self.n_epochs), reweighted(first))
         self.sample_weight_ = confounded / (confounded + losses_of(self.network_, data) + 1e-8)
         return course.records
 
 
-def reweighted(confounded: NDArray[np.float64]) -> Objective:
+def reweighted(confounded: Tensor) -> Objective:
     """Return cross-entropy weighted by the losses ``(n_samples,)`` of a confounded network."""
 
     def objective(
@@ -119,7 +118,7 @@ def reweighted(confounded: NDArray[np.float64]) -> Objective:
     ) -> tuple[Tensor, dict[str, Tensor]]:
         _, records = single_head(network, batch, indices, targets)
         losses = records["main_loss"]
-        first = torch.as_tensor(confounded, dtype=losses.dtype, device=losses.device)[indices]
+        first = confounded[indices]
         weights = first / (losses.detach() + first + 1e-8)
         weights = weights * len(weights) / weights.sum().clamp(min=1e-8)
         return (weights * losses).mean(), records

@@ -110,19 +110,21 @@ def doubtful_members(candidates: list[Candidate], n_samples: int) -> Mask:
     are (ordinary confusion looks like an unlikely one of them), nor are those that are most of
     their class: without them the class could not be learned.
     """
+    doubtful = _members([one for one in candidates if is_doubtful(one, candidates)], n_samples)
     accused = [one for one in candidates if one.log_odds > 0]
-
-    def is_doubtful(one: Candidate) -> bool:
-        share = np.exp(one.statistics.get("class_share", 0.0))  # of many labels: no class_share
-        if not PRECAUTION < one.log_odds <= 0 or share > MAX_DOUBTED_SHARE:
-            return False
-        patterns = [np.median(other.signature[one.members]) for other in accused]
-        return not patterns or bool(max(patterns) > SHARED_PATTERN)
-
-    doubtful = _members([one for one in candidates if is_doubtful(one)], n_samples)
     for one in accused:
         doubtful |= one.nearby
     return doubtful & ~_members(accused, n_samples)
+
+
+def is_doubtful(one: Candidate, candidates: list[Candidate]) -> bool:
+    """Return whether a candidate's members are doubted; see :func:`doubtful_members`."""
+    share = np.exp(one.statistics.get("class_share", 0.0))  # of many labels: no class_share
+    if not PRECAUTION < one.log_odds <= 0 or share > MAX_DOUBTED_SHARE:
+        return False
+    accused = [other for other in candidates if other.log_odds > 0]
+    patterns = [np.median(other.signature[one.members]) for other in accused]
+    return not patterns or bool(max(patterns) > SHARED_PATTERN)
 
 
 def _members(candidates: list[Candidate], n_samples: int) -> Mask:

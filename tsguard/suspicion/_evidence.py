@@ -6,12 +6,12 @@ import numpy as np
 from scipy.special import expit
 
 from tsguard.suspicion._candidates import (
-    PRECAUTION,
     WEAK_SIGNATURE,
     Candidate,
     accused_members,
     doubtful_members,
     find_candidates,
+    is_doubtful,
 )
 from tsguard.suspicion._loss_drop import top_share
 from tsguard.suspicion._signature import Signature
@@ -77,7 +77,7 @@ def find_evidence(views: Views, codes: Codes, n_classes: int, rng: np.random.Gen
     signature = Signature(views.signature, rng)
     candidates = find_candidates(signature, votes, codes, rng)
     doubted = accused_members(candidates, len(codes)) | doubtful_members(candidates, len(codes))
-    classes = neighbour_classes(views.content, votes.weights, codes, doubted, n_classes)
+    classes = neighbour_classes(views.content, votes.weights, codes, doubted, n_classes, rng)
     return Evidence(candidates, classes)
 
 
@@ -115,8 +115,11 @@ def decide(
     Verdict
     """
     candidates = evidence.candidates
-    if beliefs is not None:
-        candidates = [weigh_denials(one, codes, beliefs) for one in candidates]
+    if beliefs is not None and isolation_rate is None:  # else nobody was kept from the main head
+        candidates = [
+            weigh_denials(one, codes, beliefs) if is_doubtful(one, candidates) else one
+            for one in candidates
+        ]
     suspicion = _suspicion(candidates, codes)
     if isolation_rate is None:
         suspect = accused_members(candidates, len(codes))
@@ -151,6 +154,7 @@ def weigh_denials(candidate: Candidate, codes: Codes, beliefs: Floats) -> Candid
     Parameters
     ----------
     candidate : Candidate
+        A doubtful one, of one class.
     codes : ndarray of shape (n_samples,)
         Given class codes.
     beliefs : ndarray of shape (n_samples, n_classes)
@@ -159,10 +163,7 @@ def weigh_denials(candidate: Candidate, codes: Codes, beliefs: Floats) -> Candid
     Returns
     -------
     Candidate
-        The same one unless it is doubtful and concerns one class.
     """
-    if not PRECAUTION < candidate.log_odds <= 0 or len(candidate.targets) > 1:
-        return candidate
     target, members = candidate.targets[0], candidate.members
     denied = beliefs[:, target] < CONFIRMED
     rest = (codes == target) & ~members & ~candidate.nearby

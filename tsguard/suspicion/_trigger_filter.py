@@ -15,10 +15,27 @@ N_FOLDS = 5
 Block = NDArray[np.float32]
 
 
-def fit_trigger_filter(
-    blocks: list[Block], members: Mask, rng: np.random.Generator
-) -> Floats | None:
-    """Learn what the suspects have and all other training samples lack.
+def draw_for_filter(members: Mask, rng: np.random.Generator) -> NDArray[np.intp]:
+    """Return the samples from which a filter is learned: at most ``LIMIT``, suspects and others.
+
+    Parameters
+    ----------
+    members : ndarray of bool of shape (n_samples,)
+        The suspects.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    ndarray of int
+        Sorted rows.
+    """
+    others = rng.permutation(np.flatnonzero(~members))[: max(LIMIT - members.sum(), LIMIT // 2)]
+    suspects = rng.permutation(np.flatnonzero(members))[: LIMIT // 2]
+    return np.sort(np.concatenate([others, suspects]))
+
+
+def fit_trigger_filter(blocks: list[Block], members: Mask) -> Floats | None:
+    """Learn what the suspects have and all other samples lack.
 
     Ridge regression of the suspects' indicator on all blocks, each with the same say; its zero is
     put halfway between the suspects and the others, and its unit is one deviation of the others,
@@ -27,11 +44,9 @@ def fit_trigger_filter(
     Parameters
     ----------
     blocks : list of ndarray of shape (n_samples, n_features of the block)
-        Features of the training set.
+        Features of the samples; see :func:`draw_for_filter`.
     members : ndarray of bool of shape (n_samples,)
         The suspects.
-    rng : numpy.random.Generator
-        Draws the other samples where there are many.
 
     Returns
     -------
@@ -41,23 +56,19 @@ def fit_trigger_filter(
     """
     if min(members.sum(), (~members).sum()) < MIN_MEMBERS:
         return None
-    others = rng.permutation(np.flatnonzero(~members))[: max(LIMIT - members.sum(), LIMIT // 2)]
-    suspects = rng.permutation(np.flatnonzero(members))[: LIMIT // 2]
-    rows = np.sort(np.concatenate([others, suspects]))
-    features = np.hstack([block[rows].reshape(len(rows), -1) for block in blocks]).astype(float)
+    features = np.hstack([block.reshape(len(block), -1) for block in blocks]).astype(float)
     sizes = [block[0].size for block in blocks]
     mean, deviation = features.mean(axis=0), features.std(axis=0)
     varies = deviation > 1e-6 * (np.abs(features).max(axis=0) + 1e-12)
     unit = np.where(varies, deviation, np.inf) * np.sqrt(np.repeat(sizes, sizes))
     features = (features - mean) / unit
 
-    truth = members[rows]
-    ridge = Ridge(alpha=RIDGE * float((features**2).sum()) / len(rows) + 1e-9)
-    folds = StratifiedKFold(min(N_FOLDS, int(truth.sum()), int((~truth).sum())))
-    held_out = cross_val_predict(ridge, features, truth.astype(float), cv=folds)
-    spread = held_out[~truth].std() + 1e-9
-    halfway = (held_out[~truth].mean() + np.median(held_out[truth])) / 2
-    ridge.fit(features, truth.astype(float))
+    ridge = Ridge(alpha=RIDGE * float((features**2).sum()) / len(members) + 1e-9)
+    folds = StratifiedKFold(min(N_FOLDS, int(members.sum()), int((~members).sum())))
+    held_out = cross_val_predict(ridge, features, members.astype(float), cv=folds)
+    spread = held_out[~members].std() + 1e-9
+    halfway = (held_out[~members].mean() + np.median(held_out[members])) / 2
+    ridge.fit(features, members.astype(float))
     weights = ridge.coef_ / unit / spread
     constant = (ridge.intercept_ - halfway) / spread - weights @ mean
     trigger_filter: Floats = np.append(weights, constant)

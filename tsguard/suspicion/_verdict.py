@@ -28,7 +28,7 @@ class Verdict:
     targets : tuple of int
         Codes of the classes that look like targets of an attack; empty if none does.
     reasons : tuple of str
-        One short sentence per sample on why it is suspect; empty where it is not.
+        One short sentence per sample on why it is suspect or withheld; empty where it is neither.
     """
 
     suspicion: NDArray[np.float64]

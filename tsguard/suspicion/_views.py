@@ -15,6 +15,8 @@ from tsguard._validation import Panel
 
 Embedding = NDArray[np.float32]
 
+SPECTRUM = 2  # place of the spectrum among the plain blocks
+
 VIEW_DIM = 64
 """Principal components kept of each view: distances need no more, and memory stays O(n)."""
 
@@ -55,8 +57,10 @@ def series_views(panel: Panel, rng: np.random.Generator) -> Views:
     -------
     Views
     """
-    mean, deviation = panel.mean((0, 2), keepdims=True), panel.std((0, 2), keepdims=True)
-    series = (panel - mean) / (deviation + 1e-8)
+    # Sums in double precision: float32 drifts by whole deviations on channels far from 0.
+    mean = panel.mean((0, 2), dtype=np.float64, keepdims=True)
+    deviation = panel.std((0, 2), dtype=np.float64, keepdims=True)
+    series: Panel = ((panel - mean) / (deviation + 1e-8)).astype(np.float32)
     n_timepoints = series.shape[2]
     cosines = dct(series, axis=2, norm="ortho")
     cuts = [max(3, int(share * n_timepoints)) for share in (0.05, 0.1, 0.2)]
@@ -64,27 +68,24 @@ def series_views(panel: Panel, rng: np.random.Generator) -> Views:
     low[:, :, cuts[1] :] = 0
     high[:, :, : cuts[1]] = 0
     first, second, half = n_timepoints // 3, 2 * n_timepoints // 3, max(1, n_timepoints // 2)
+    blocks = plain_blocks(series)
     plain = [
         series,
         high,
         series[:, :, : first + 1],
         series[:, :, first : second + 1],
         series[:, :, second:],
-        _log_spectrum(series),
+        blocks[SPECTRUM],
         *(cosines[:, :, :cut] for cut in cuts),
     ]
-    blocks = plain_blocks(series)
-    rocket = _minirocket(series, 2000, rng)
-    parts = [idct(low, axis=2, norm="ortho"), series[:, :, :half], series[:, :, half:]]
-    rockets = [rocket, *(_minirocket(part, 1000, rng) for part in parts if part.shape[2])]
-    return Views(
-        content=[
-            *(_principal(view.reshape(len(view), -1)) for view in plain),
-            *(_principal(_standardise(features)) for features in rockets),
-        ],
-        signature=[_standardise(block) for block in (rocket, *blocks)],
-        n_values=series[0].size,
-    )
+    content = [_principal(view.reshape(len(view), -1)) for view in plain]
+    rocket = _standardise(_minirocket(series, 2000, rng))
+    content.append(_principal(rocket))
+    for part in (idct(low, axis=2, norm="ortho"), series[:, :, :half], series[:, :, half:]):
+        if part.shape[2]:  # one at a time: these features are most of the memory
+            content.append(_principal(_standardise(_minirocket(part, 1000, rng))))
+    signature = [rocket, *(_standardise(block) for block in blocks)]
+    return Views(content, signature, series[0].size)
 
 
 def plain_blocks(series: Panel) -> list[Panel]:
@@ -116,10 +117,11 @@ def _minirocket(series: Panel, n_kernels: int, rng: np.random.Generator) -> Embe
 
 def _standardise(features: NDArray[np.float32]) -> Embedding:
     """Scale columns to mean 0 and deviation 1, clipped at 8; constant columns become 0."""
-    flat = features.reshape(len(features), -1).astype(np.float32)
-    deviation = flat.std(axis=0)
-    constant = deviation <= 1e-6 * (np.abs(flat).max() + 1e-12)
-    scaled: Embedding = (flat - flat.mean(axis=0)) / np.where(constant, 1, deviation)
+    scaled: Embedding = features.reshape(len(features), -1).astype(np.float32)
+    deviation = scaled.std(axis=0)
+    constant = deviation <= 1e-6 * (np.abs(scaled).max() + 1e-12)
+    scaled -= scaled.mean(axis=0)
+    scaled /= np.where(constant, np.float32(1), deviation)
     np.clip(scaled, -8, 8, out=scaled)
     return scaled
 
