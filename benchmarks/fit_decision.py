@@ -13,6 +13,7 @@ library by itself.
 """
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -85,7 +86,7 @@ def run_cell(data: Path | None, dataset: str, attack: str, rate: float, seed: in
         X, y, hit = p.X, p.y, p.is_poisoned
     codes = np.searchsorted(loaded.classes, y)
     rng = numpy_stream(seed, "evidence")
-    evidence = find_evidence(series_views(X, rng), codes, loaded.n_classes, rng)
+    evidence = find_evidence(partial(series_views, X), codes, loaded.n_classes, rng)
     code = int(np.searchsorted(loaded.classes, target))
     candidates = [
         {

@@ -20,7 +20,7 @@ WEAK_SIGNATURE = 3.5  # deviations that are enough for a sample of a class that 
 HINT = 1.5  # deviations that make a sample of an accused class doubtful
 FEW = 0.3  # content alone adds at most this share to a group, else it is ordinary confusion
 MIN_LABELS = 1.5  # effective number of labels of a scattered group
-SCATTERED_INTERCEPT = 1.1
+SCATTERED_INTERCEPT = 1.0
 HELPED_PENALTY = 1.5  # log-odds that a group loses whose signature alone would not hold it together
 SMALL_SET, SMALL_PENALTY = 60, 2.0  # log-odds that a candidate of a small set loses
 
@@ -71,14 +71,14 @@ class Candidate:
 
 
 def find_candidates(
-    signature: Signature, votes: Votes, codes: Codes, rng: np.random.Generator
+    draws: list[tuple[Signature, Votes]], codes: Codes, rng: np.random.Generator
 ) -> list[Candidate]:
     """Return the best candidate of every class that has one, and of all classes together.
 
     Parameters
     ----------
-    signature : Signature
-    votes : Votes
+    draws : list of (Signature, Votes)
+        The evidence; several draws of what is random in it are several chances for a group to form.
     codes : ndarray of shape (n_samples,)
         Given class codes.
     rng : numpy.random.Generator
@@ -88,13 +88,18 @@ def find_candidates(
     list of Candidate
         Most likely first.
     """
-    found = [_of_class(signature, votes, codes, code, rng) for code in np.unique(codes)]
-    candidates = [candidate for candidate in found if candidate is not None]
+    candidates: list[Candidate] = []
+    for code in np.unique(codes):
+        candidates += _best([_of_class(*draw, codes, code, rng) for draw in draws])
     explained = accused_members(candidates, len(codes))
-    scattered = _scattered(signature, votes, codes, explained, rng)
-    if scattered is not None:
-        candidates.append(scattered)
+    candidates += _best([_scattered(*draw, codes, explained, rng) for draw in draws])
     return sorted(candidates, key=lambda candidate: -candidate.log_odds)
+
+
+def _best(found: list[Candidate | None]) -> list[Candidate]:
+    """Return the likeliest of one class's candidates, if there is any."""
+    there = [candidate for candidate in found if candidate is not None]
+    return [max(there, key=lambda candidate: candidate.log_odds)] if there else []
 
 
 def accused_members(candidates: list[Candidate], n_samples: int) -> Mask:
