@@ -290,6 +290,11 @@ def test_patch_channels(panel):
             "name channels that the series have, or 'all'.",
         ),
         (
+            {"channels": ()},
+            ValueError,
+            "channels must name at least one channel, got (); name some, or 'all'.",
+        ),
+        (
             {"channels": 0.5},
             ValueError,
             "channels must be integers from 0 to 2, got 0.5; "
@@ -422,6 +427,21 @@ def test_json_round_trip_of_numpy_values_and_tuples():
     assert attacks.Trigger.from_dict(json.loads(json.dumps(trigger.to_dict()))) == trigger
 
 
+@pytest.mark.parametrize("kind", [PatchTrigger, HumTrigger, attacks.BlendTrigger])
+def test_lists_and_arrays_are_kept_as_tuples(kind):
+    trigger = kind(channels=[0, 2])
+    assert trigger == kind(channels=(0, 2)) == kind(channels=np.array([0, 2]))
+    assert hash(trigger) == hash(kind(channels=(0, 2)))
+    assert attacks.Trigger.from_dict(json.loads(json.dumps(trigger.to_dict()))) == trigger
+
+
+def test_a_file_that_cannot_be_written_leaves_nothing_behind(tmp_path):
+    (tmp_path / "trigger.json").mkdir()
+    with pytest.raises(OSError, match="which is a directory"):
+        PatchTrigger().save(tmp_path / "trigger.json")
+    assert [path.name for path in tmp_path.iterdir()] == ["trigger.json"]
+
+
 @relaxed
 @given(triggers)
 def test_file_round_trip(tmp_path_factory, trigger):
@@ -442,6 +462,8 @@ def test_file_round_trip(tmp_path_factory, trigger):
         (b'{"kind": "nose"}', ValueError, "did you mean 'noise'"),
         (b'{"kind": "noise", "sed": 1}', TypeError, "must be among .* got 'sed'"),
         (b'{"kind": "noise", "seed": {"a": 1}}', ValueError, "got a damaged entry 'a'"),
+        (b'{"kind": "morph", "weights": "x", "shape": [1, 9]}', ValueError, "what fit .* got str"),
+        (b"[" * 100_000, ValueError, "must be a trigger file written by Trigger.save"),
     ],
 )
 def test_damaged_files_are_refused(tmp_path, content, error, message):

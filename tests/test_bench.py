@@ -103,6 +103,12 @@ def test_names_are_spelled_as_their_owners_do_and_defaults_are_filled_in(grid_fi
 CORE = {"datasets": '["GunPoint"]', "attacks": '["patch"]'}
 
 
+def test_parameters_may_need_long_series_or_many_channels(grid_file):
+    patch = "{position = 900, length = 300, channels = [0, 70]}"
+    grid = read_grid(grid_file(attack_parameters=f"{{patch = {patch}}}"))
+    assert grid.cells()[0]["attack_parameters"]["position"] == 900
+
+
 def test_every_mode_is_one_that_poison_knows():
     data = subsample(load_dataset("GunPoint"), 40, 20, random_state=0)
     for options in MODES.values():
@@ -117,6 +123,8 @@ def test_every_mode_is_one_that_poison_knows():
         ({"datasets": '["GunPiont"]'}, "got 'GunPiont'; did you mean 'GunPoint'"),
         ({"datasets": '"GunPoint"'}, "datasets must be a list of strings, got 'GunPoint'"),
         ({"datasets": "[]"}, "datasets must be a list"),
+        ({"datasets": '[""]'}, "a data set must be at hand, .* got ''"),
+        ({"datasets": '["GunPoint", "gunpoint"]'}, "datasets must not repeat anything"),
         ({"attacks": '["pach"]'}, "an attack must be one of .* did you mean 'patch'"),
         ({"attacks": '["patch", "patch"]'}, "attacks must not repeat"),
         ({"modes": '["dirt"]'}, "a mode must be one of .* did you mean 'dirty'"),
@@ -124,7 +132,8 @@ def test_every_mode_is_one_that_poison_knows():
         ({"backbones": '["fnc"]'}, "a backbone must be one of .* did you mean 'fcn'"),
         ({"rates": "[1.5]"}, r"rates must be a list of numbers from 0 to 1, got \[1.5\]"),
         ({"rates": "[true]"}, "rates must be a list of numbers"),
-        ({"seeds": "[-1]"}, "seeds must be a list of integers of 0 or more"),
+        ({"seeds": "[-1]"}, "seeds must be a list of integers from 0"),
+        ({"seeds": "[4294967296]"}, r"seeds must be a list of .* got \[4294967296\]"),
         ({"max_train": "1"}, "max_train must be an integer of at least 2, got 1"),
         ({"clean_share": "2"}, "clean_share must be a number from 0 to 1, got 2"),
         ({"settings": "3"}, "settings must be a table, got 3"),
@@ -134,6 +143,12 @@ def test_every_mode_is_one_that_poison_knows():
         ({"attack_parameters": "{hum = {}}"}, "a table in .attack_parameters. must be one of"),
         ({"attack_parameters": "{patch = {size = 1}}"}, "parameters of trigger 'patch' must be"),
         ({"attack_parameters": "{patch = {length = 7.5}}"}, "length must be"),
+        ({"attack_parameters": "{patch = {length = 1, channels = [2]}}"}, "length must be"),
+        ({"attack_parameters": "{patch = {channels = [-1]}}"}, "channels must be"),
+        (
+            {"attacks": '["morph"]', "attack_parameters": "{morph = {strength = 5.0}}"},
+            "strength must be",
+        ),
         ({"defense_parameters": "{e2abl = {rate = 1}}"}, "defense_parameters.e2abl. must be one"),
         ({"defense_parameters": "{e2abl = {recovery_rate = 7}}"}, "'recovery_rate' parameter"),
         ({"defense_parameters": "{e2abl = {device = 'cpu'}}"}, "must be one of .* got 'device'"),
@@ -246,7 +261,17 @@ def test_a_cell_is_whole_or_not_there(tmp_path, monkeypatch):
     assert read_row(tmp_path / "b.json") is None
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"format": 0, "config": {}}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        "{}",
+        '{"format": 0, "config": {}}',
+        '{"format": 1, "config": {}, "status": "ok", "metrics": null}',
+    ],
+)
 def test_what_is_no_cell_counts_as_missing(text, tmp_path):
     (tmp_path / "a.json").write_text(text)
     assert read_row(tmp_path / "a.json") is None
@@ -435,6 +460,7 @@ def test_chunks_take_tasks_as_they_go():
     [
         ({"engine": "dsk"}, "engine must be one of .* did you mean 'dask'"),
         ({"jobs": 0}, "jobs must be an integer of at least 1, got 0"),
+        ({"address": "tcp://a:1"}, "address must come with engine 'dask' or 'ray'"),
     ],
 )
 def test_bad_workers(options, message):

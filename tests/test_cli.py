@@ -1,6 +1,7 @@
 """The command line: what it prints, writes and refuses."""
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -177,6 +178,48 @@ def test_a_folder_that_cannot_be_written_is_refused_before_training(capsys, tmp_
 def test_usage_errors_exit_with_2(arguments, capsys):
     with pytest.raises(SystemExit, match="2"):
         main(arguments)
+
+
+def doctor(stdout):
+    return subprocess.run(
+        [sys.executable, "-m", "tsguard", "doctor"],
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+
+
+def test_a_result_that_cannot_be_printed():
+    with open("/dev/full", "w") as full:
+        process = doctor(full)
+    assert process.returncode == 2
+    assert process.stderr.startswith("tsguard: error: the result could not be printed (no space")
+    assert process.stderr.count("\n") == 1
+
+
+def test_a_reader_that_has_seen_enough():
+    reader, writer = os.pipe()
+    os.close(reader)
+    process = doctor(writer)
+    os.close(writer)
+    assert (process.returncode, process.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "message"),
+    [
+        (KeyboardInterrupt(), 130, "tsguard: stopped"),
+        (MemoryError("3 TiB"), 2, "tsguard: error: there is too little memory (3 TiB)."),
+    ],
+)
+def test_no_traceback_where_a_command_is_stopped(error, code, message, monkeypatch, capsys):
+    def stop(*_, **__):
+        raise error
+
+    monkeypatch.setattr("tsguard._doctor.examine", stop)
+    assert main(["doctor"]) == code
+    assert capsys.readouterr().err == f"{message}\n"
 
 
 def test_help_is_quick_and_imports_nothing_heavy():

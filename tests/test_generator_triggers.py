@@ -72,6 +72,12 @@ def test_in_place_equals_out_of_place(fitted, X):
     np.testing.assert_array_equal(X, expected)
 
 
+def test_series_that_are_read_only(fitted, waves):
+    X = waves[0].copy()
+    X.flags.writeable = False  # as in joblib's workers; torch would warn
+    np.testing.assert_array_equal(fitted.apply(X), fitted.apply(waves[0]))
+
+
 def test_change_depends_on_the_series_alone(fitted, waves):
     X = waves[0]
     together = fitted.apply(X)

@@ -132,6 +132,7 @@ def test_short_series_and_all_to_all(kind, n_timepoints, waves):
         (GradientSignTrigger(amplitude=2), "amplitude must be"),
         (EvolutionTrigger(amplitude=2), "amplitude must be"),
         (FrequencyTrigger(amplitude=-1), "amplitude must be"),
+        (FrequencyTrigger(surrogate_epochs=0), "surrogate_epochs must be an integer of at least 1"),
     ],
 )
 def test_parameters_are_checked_before_anything_is_learned(trigger, message, waves):

@@ -203,3 +203,5 @@ def test_trigger_type():
     X, y = make_data()
     with pytest.raises(TypeError, match=r"^trigger must be a Trigger or the name of one, got int"):
         poison(X, y, 3, target="a")
+    with pytest.raises(TypeError, match=r"got the class PatchTrigger; make one with PatchTrigger"):
+        poison(X, y, PatchTrigger, target="a")

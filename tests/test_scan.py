@@ -438,6 +438,13 @@ def test_predict_needs_no_labels_and_stretches(scanned, poisoned, tmp_path):
     assert found["predicted"][0] == load(scanned[1] / "model").predict(poisoned.X[:1])[0]
 
 
+def test_empty_rows_at_the_end_are_none(scanned, poisoned, tmp_path):
+    pd.DataFrame(poisoned.X[:3, 0]).to_csv(tmp_path / "new.csv", index=False)
+    with (tmp_path / "new.csv").open("a") as stream:
+        stream.write(2 * ("," * (poisoned.X.shape[2] - 1) + "\n") + "\n")
+    assert len(predict_file(scanned[1], tmp_path / "new.csv")) == 3  # nor is the header a series
+
+
 def test_models_without_a_trap_have_no_trigger_score(data, poisoned):
     from tsguard.defenses import StandardClassifier
 
@@ -492,6 +499,7 @@ def commands(out):
         ("empty", "at least one series"),
         ("ragged", "got 3 cells in row 4 where there should be 4"),
         ("word", r"'five' in row 4, column 2 \('t_1'\)"),
+        ("hollow", "only empty cells in row 4"),
         ("unknown", "one of the formats"),
     ],
 )
@@ -510,7 +518,7 @@ def test_bad_data_for_every_command(command, change, message, folder, scanned, c
         arguments = [one.replace("data.csv", "data.docx") for one in arguments]
     else:
         lines = WIDE.splitlines()
-        lines[3] = {"ragged": "2,2,b", "word": "2,five,2.5,a"}.get(change, "")
+        lines[3] = {"ragged": "2,2,b", "word": "2,five,2.5,a", "hollow": ",,,"}.get(change, "")
         path.write_text("" if change == "empty" else "\n".join(lines))
     assert re.search(message, refused(capsys, folder, arguments))
 

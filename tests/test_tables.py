@@ -207,6 +207,9 @@ def body(n=4):
         ([["a", "b", "c", "label"], *[[*one, "u"] for one in body()]], "label in column 'label'"),
         ([["Class", "a", "b", "c"], *[["u", *one] for one in body()]], "label in column 'Class'"),
         ([["0", "1", "2", "kind"], *[[*one, "u"] for one in body()]], None),
+        ([["0", "1", "2", "3"], *[[*one, "u"] for one in body()]], "label in column '3'"),
+        ([["1", "2", "3", "4"], *[[7, *one] for one in body()]], "label in column '1'"),
+        ([["", "0", "1", "2"], *[[i, *one] for i, one in enumerate(body())]], "no label"),
         ([["u", *one] for one in body()], "label in column 1"),
         ([[*one, "u"] for one in body()], "label in column 4"),
         ([[1, *one] for one in body()], "label in column 1"),
@@ -225,6 +228,23 @@ def test_columns_are_told_apart(rows, expected, tmp_path):
             open_reader(tmp_path / "d.csv", Options())
         return
     assert expected in open_reader(tmp_path / "d.csv", Options()).layout
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_columns_that_pandas_numbered_are_no_series(first, tmp_path):
+    write_csv(tmp_path / "d.csv", [[first, first + 1, first + 2], *body()])
+    assert sum(map(len, read_chunks(tmp_path / "d.csv", Options(), 10))) == 4
+
+
+def test_series_that_count_are_no_header(tmp_path):
+    write_csv(tmp_path / "d.csv", (np.arange(12).reshape(3, 4)).tolist())
+    assert sum(map(len, read_chunks(tmp_path / "d.csv", Options(None, "-1"), 10))) == 3
+
+
+def test_a_table_of_ignored_columns_holds_no_values(tmp_path):
+    write_csv(tmp_path / "d.csv", [[0.5], [1.5]])
+    with pytest.raises(ValueError, match="must hold columns of values, got none"):
+        open_reader(tmp_path / "d.csv", Options(ignore=("1",)))
 
 
 def test_columns_may_be_named(tmp_path):

@@ -103,9 +103,9 @@ def test_identity():
 
 def test_value():
     refuse(trigger_class(__eq__=object.__eq__), "two of equal parameters that differ")
-    unhashable = field(default_factory=lambda: [1.0])
+    unhashable = field(default_factory=lambda: {"a": 1.0})
     refuse(
-        trigger_class(annotations={"sizes": list}, sizes=unhashable),
+        trigger_class(annotations={"sizes": dict}, sizes=unhashable),
         "must compare and hash by its parameters, got TypeError",
     )
 
@@ -201,6 +201,11 @@ def test_no_change_is_no_trigger():
         out[:] = X
 
     refuse(trigger_class(_stamp=keep), "must change every ordinary series, got 20 of 20 unchanged")
+
+    def lift_high(self, X, out, generator):
+        out[:] = X + (X.mean(axis=2, keepdims=True) > 0)
+
+    refuse(trigger_class(_stamp=lift_high), "must change every ordinary series, got 20 of 20")
 
 
 def test_draws_without_a_seed():

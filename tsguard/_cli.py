@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,8 +26,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, ImportError, OSError, TrainingDivergedError) as error:
         sys.stderr.write(f"tsguard: error: {_sentence(error)}\n")
         return 2
+    except MemoryError as error:
+        sys.stderr.write(f"tsguard: error: there is too little memory ({_sentence(error)}).\n")
+        return 2
+    except KeyboardInterrupt:
+        sys.stderr.write("tsguard: stopped\n")
+        return 130  # as shells have it for Ctrl-C
     output, code = result if isinstance(result, tuple) else (result, 0)
-    sys.stdout.write(f"{output}\n" if output else "")
+    return _print(output, code)
+
+
+def _print(output: str, code: int) -> int:
+    """Print the result and return ``code``, or 2 where it can't be written."""
+    try:
+        sys.stdout.write(f"{output}\n" if output else "")
+        sys.stdout.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python tries again
+        if not isinstance(error, BrokenPipeError):  # the reader (`head`, say) has seen enough
+            reason = str(error.strerror).lower()
+            sys.stderr.write(
+                f"tsguard: error: the result could not be printed ({reason}); free some space or "
+                "print it to another place.\n"
+            )
+            return 2
     return code
 
 

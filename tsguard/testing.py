@@ -169,7 +169,9 @@ def _check_learning(trigger: LearnedTrigger, X: Panel, y: _Labels) -> LearnedTri
 
 def _check_change(trigger: Trigger, X: Panel, y: _Labels) -> None:
     # Those of the target class may be left alone: there is nothing to turn them into.
-    changed = (_stamped(trigger, X) != X).any(axis=(1, 2))[y != "a"]
+    changed = (_stamped(trigger, X) != X).any(axis=(1, 2))
+    changed &= (_stamped(trigger, -X) != -X).any(axis=(1, 2))  # high series and low ones
+    changed = changed[y != "a"]
     _rule(
         changed.all(),
         f"{type(trigger).__name__} must change every ordinary series, got {int((~changed).sum())} "

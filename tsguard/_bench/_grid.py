@@ -206,7 +206,7 @@ def _check_names(grid: Grid) -> None:
 # -- types -------------------------------------------------------------------------------------
 
 _TABLES = ("settings", "attack_parameters", "defense_parameters")
-_ITEMS = {"rates": "numbers from 0 to 1", "seeds": "integers of 0 or more"}
+_ITEMS = {"rates": "numbers from 0 to 1", "seeds": "integers from 0 to 4294967295"}
 
 
 def _check(key: str, value: Any) -> Any:
@@ -231,7 +231,9 @@ def _check(key: str, value: Any) -> Any:
 def _is_item(key: str, value: Any) -> bool:
     if key == "rates":
         return is_number(value) and 0 <= value <= 1
-    return is_integer(value) and value >= 0 if key == "seeds" else isinstance(value, str)
+    if key == "seeds":  # what the estimators take as random_state
+        return is_integer(value) and 0 <= value < 2**32
+    return isinstance(value, str)
 
 
 def _check_size(key: str, value: Any) -> int:

@@ -12,8 +12,9 @@ import numpy as np
 from tsguard._base import NeuralClassifier
 from tsguard._datasets import list_datasets
 from tsguard._experiment import list_methods, make_classifier
+from tsguard._random import numpy_stream
 from tsguard.attacks import LearnedTrigger, Trigger, get_trigger, list_triggers
-from tsguard.attacks._checks import unknown_name_error
+from tsguard.attacks._checks import is_integer, unknown_name_error
 from tsguard.defenses import StandardClassifier
 from tsguard.models._backbones import BACKBONES
 
@@ -28,7 +29,7 @@ Parameters = Mapping[str, Any]
 def check_datasets(names: Sequence[str], root: Path | None) -> tuple[str, ...]:
     """Return the names as their owners spell them; a path stays a path."""
     known = {name.lower(): name for name in list_datasets(root)}
-    wanted = [name for name in names if not Path(name).expanduser().exists()]
+    wanted = [name for name in names if not name or not Path(name).expanduser().exists()]
     if any(name.lower() not in known for name in wanted):
         from aeon.datasets.tsc_datasets import multivariate, univariate
 
@@ -41,7 +42,10 @@ def check_datasets(names: Sequence[str], root: Path | None) -> tuple[str, ...]:
                 "a data set must be at hand, in the UCR/UEA archives, or a path, got "
                 f"{name!r}; {advice}"
             )
-    return tuple(known[name.lower()] if name in wanted else name for name in names)
+    found = tuple(known[name.lower()] if name in wanted else name for name in names)
+    if len(set(found)) < len(found):
+        raise ValueError(f"datasets must not repeat anything, got {names!r}; name each once.")
+    return found
 
 
 def check_attacks(names: Iterable[str]) -> None:
@@ -94,11 +98,23 @@ def attack_parameters(tables: Mapping[str, Parameters], attacks: Iterable[str]) 
                     f"[attack_parameters.{name}] must not hold {parameter!r}, got "
                     f"{parameters[parameter]!r}; triggers are learned where they are needed."
                 )
-        trigger = make_trigger(name, parameters)
-        # Which channels there are depends on the data.
-        if not isinstance(trigger, LearnedTrigger) and "channels" not in parameters:
-            trigger.apply(np.linspace(0, 1, 128, dtype=np.float32).reshape(1, 1, 128))
+        _try_trigger(make_trigger(name, parameters), parameters.get("channels", 0))
     return {name: dict(parameters) for name, parameters in tables.items()}
+
+
+def _try_trigger(trigger: Trigger, channels: Any) -> None:
+    """Use a trigger once, on series that have its channels and, if it is not learned, any step."""
+    chosen = channels if isinstance(channels, list) else [channels]
+    largest = max([one for one in chosen if is_integer(one)], default=0)
+    n_channels = 1 + min(max(largest, 0), 2000)
+    if isinstance(trigger, LearnedTrigger):
+        if not type(trigger).__module__.startswith("tsguard."):
+            return  # nobody knows what series a plugin can be learned on
+        X = numpy_stream(0, "trial").normal(size=(8, n_channels, 64))
+        trigger.fit(X, [0, 1] * 4, 0, random_state=0)
+    else:
+        n_timepoints = 2**20 // n_channels
+        trigger.apply(np.linspace(0, 1, n_channels * n_timepoints).reshape(1, n_channels, -1))
 
 
 def make_trigger(name: str, parameters: Parameters) -> Trigger:

@@ -63,7 +63,9 @@ def read_row(path: Path) -> Row | None:
     except (FileNotFoundError, ValueError):
         return None
     is_cell = isinstance(row, dict) and row.get("format") == FORMAT
-    return row if is_cell and {"config", "status", "metrics"} <= set(row) else None
+    if not is_cell or not {"config", "status", "metrics"} <= set(row):
+        return None
+    return row if row["status"] == "failed" or isinstance(row["metrics"], dict) else None
 
 
 def read_rows(folder: Path) -> Iterator[tuple[Path, Row | None]]:

@@ -49,6 +49,11 @@ class Workers:
             raise ValueError(
                 f"jobs must be an integer of at least 1, got {self.jobs!r}; 1 is the default."
             )
+        if self.address is not None and self.engine == "local":
+            raise ValueError(
+                f"address must come with engine 'dask' or 'ray', got {self.address!r} for 'local'; "
+                "name the engine of the cluster."
+            )
         return self
 
 

@@ -66,9 +66,17 @@ class CsvTable(Table):
                         yield number, line.split()
                 return
             reader = csv.reader(stream, delimiter=self._separator)
+            hollow = 0
             for cells in reader:
                 if any(cells):
+                    if hollow:  # left out, it would shift the numbers of all series after it
+                        raise ValueError(
+                            f"{self.path} must hold values in every row, got only empty cells in "
+                            f"row {hollow}; remove that row."
+                        )
                     yield reader.line_num, cells
+                elif len(cells) > 1:  # spreadsheets leave such rows at the end
+                    hollow = hollow or reader.line_num
 
     def write(self, target: Path, label: int | None, key: int | None, decide: Decide) -> None:
         """Write the table again."""

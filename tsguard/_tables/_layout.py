@@ -55,12 +55,27 @@ def has_header(sample: Sequence[Sequence[Any]]) -> bool:
             return True
         rest = [cell for cell in first if is_number(cell) and cell.isdigit()]
         counted = len(rest) > 1 and len(rest) == len(first) - len(words)
-        return bool(words) and counted and _is_count([int(cell) for cell in rest])
+        if words:
+            return counted and _is_count([int(cell) for cell in rest])
+        # Two rows that count are series that do.
+        return _is_numbering(first) and not _is_numbering(sample[1], (str(sample[1][0]),))
     return False
 
 
 def _is_count(values: list[int]) -> bool:
     return values == list(range(values[0], values[0] + len(values)))
+
+
+def _is_numbering(cells: Sequence[Any], starts: tuple[str, ...] = ("0", "1")) -> bool:
+    """Say whether cells number the columns, as pandas does with arrays.
+
+    The first may be empty: the name of an index.
+    """
+    texts = [str(cell).strip() for cell in cells]
+    rest = texts[1:] if texts[0] == "" else texts
+    if len(rest) < 3 or rest[0] not in starts or not all(cell.isdecimal() for cell in rest):
+        return False
+    return _is_count([int(cell) for cell in rest])
 
 
 def is_number(cell: Any) -> bool:
@@ -118,8 +133,10 @@ def find_layout(
             _refuse_half_long(path, header[time], options)
             time = None
         label = label if label is not None else _named_label(names, free)
-    elif label is None and options.labels is None:
-        label = 0 if label_first else _guess_label(path, sample, free)
+        free = [i for i in free if i not in (id_, time)]
+    nameless = header is None or _is_numbering(header)
+    if label is None and options.labels is None and nameless and free:
+        label = free[0] if label_first else _guess_label(path, sample, free)
     values = [i for i in free if i not in (label, id_, time)]
     if not values:
         raise ValueError(

@@ -6,7 +6,6 @@ is what puts it on the list. ``docs/add-your-own-attack.md`` goes through an exa
 """
 
 import json
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
@@ -16,6 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tsguard._atomic import file_in_one_go
 from tsguard._random import RandomState, numpy_stream, resolve_seed
 from tsguard._validation import Panel, check_fraction, check_panel
 from tsguard.attacks._checks import Channels, channel_mask, unknown_name_error
@@ -54,6 +54,14 @@ class Trigger(ABC):
                 f"{known.__module__}.{known.__qualname__} has; choose another name."
             )
         _KINDS[cls.kind] = cls
+
+    def __post_init__(self) -> None:
+        for one in fields(self):
+            value = getattr(self, one.name)
+            if isinstance(value, list | np.ndarray):
+                # Tuples of plain numbers compare, hash and come back from JSON as they were.
+                plain = value.tolist() if isinstance(value, np.ndarray) else value
+                object.__setattr__(self, one.name, _restored(plain))
 
     def apply(
         self, X: Series, random_state: RandomState = None, *, out: Panel | None = None
@@ -132,9 +140,8 @@ class Trigger(ABC):
     def save(self, path: str | Path) -> None:
         """Write the trigger to a JSON file, learned weights included."""
         # In one go: who reads at the same time finds the old file or the new one, never a half.
-        part = Path(f"{path}.{os.getpid()}.part")
-        part.write_text(json.dumps(self.to_dict()))
-        part.replace(path)
+        with file_in_one_go(Path(path)) as part:
+            part.write_text(json.dumps(self.to_dict()))
 
     @staticmethod
     def load(path: str | Path) -> "Trigger":
@@ -149,7 +156,7 @@ class Trigger(ABC):
         """
         try:
             values = json.loads(Path(path).read_text())
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(
                 f"{path} must be a trigger file written by Trigger.save, got no JSON ({error}); "
                 "give another file."
@@ -236,6 +243,11 @@ def resolve_trigger(trigger: Trigger | str) -> Trigger:
     """Return the trigger itself or, given a name, the trigger of that name with its defaults."""
     if isinstance(trigger, str):
         return get_trigger(trigger)
+    if isinstance(trigger, type) and issubclass(trigger, Trigger):
+        raise TypeError(
+            f"trigger must be a Trigger or the name of one, got the class {trigger.__name__}; "
+            f"make one with {trigger.__name__}()."
+        )
     if not isinstance(trigger, Trigger):
         raise TypeError(
             f"trigger must be a Trigger or the name of one, got {type(trigger).__name__}; "

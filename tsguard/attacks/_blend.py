@@ -64,6 +64,7 @@ class BlendTrigger(Trigger):
         # refused when the trigger is used.
         if self.carrier is not None:
             object.__setattr__(self, "carrier", tuple(np.ravel(self.carrier).tolist()))
+        super().__post_init__()
 
     def _stamp(self, X: Panel, out: Panel, generator: np.random.Generator) -> None:
         _, n_channels, n_timepoints = X.shape

@@ -67,6 +67,10 @@ def channel_mask(channels: Channels, n_channels: int) -> NDArray[np.bool_]:
         mask[:] = True
         return mask
     chosen = channels if isinstance(channels, tuple | list) else [channels]
+    if not chosen:
+        raise ValueError(
+            f"channels must name at least one channel, got {channels!r}; name some, or 'all'."
+        )
     for channel in chosen:
         if not (is_integer(channel) and 0 <= channel < n_channels):
             raise ValueError(

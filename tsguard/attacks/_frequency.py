@@ -76,7 +76,7 @@ def _gradients(surrogate: "nn.Module", X: Panel, wanted: NDArray[np.int64]) -> P
 
     from tsguard.attacks._surrogate import series_span
 
-    series = torch.from_numpy(X)
+    series = torch.tensor(X)
     change = torch.zeros_like(series, requires_grad=True)
     answers = surrogate(series + series_span(series) * change)
     loss = torch.nn.functional.cross_entropy(answers, torch.from_numpy(wanted), reduction="sum")

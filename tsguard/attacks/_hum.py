@@ -69,6 +69,7 @@ class HumTrigger(PatternTrigger):
         if isinstance(self.recording, list | np.ndarray):
             # A tuple of plain floats compares, hashes and goes through JSON.
             object.__setattr__(self, "recording", tuple(np.ravel(self.recording).tolist()))
+        super().__post_init__()
 
     def _pattern(self, n_channels: int, n_timepoints: int) -> NDArray[np.float64]:
         if self.recording is not None:
@@ -96,10 +97,11 @@ def hum_wave(
 
 def repeated(recording: Sequence[float], n_timepoints: int) -> NDArray[np.float64]:
     """Return a recording as a hum of shape (n_timepoints,), its largest magnitude being 1."""
-    if not isinstance(recording, tuple) or not all(map(is_number, recording)) or not recording:
+    numbers = isinstance(recording, tuple) and all(map(is_number, recording))
+    if not numbers or len(set(recording)) < 2:  # a constant has no hum
         raise ValueError(
-            f"recording must be a sequence of finite numbers, got {recording!r}; "
-            "give one value per time step, or None."
+            f"recording must be a sequence of at least two different finite numbers, got "
+            f"{recording!r}; give one value per time step, or None."
         )
     values = np.array(recording)
     return _scaled(np.resize(values - values.mean(), n_timepoints))

@@ -64,6 +64,14 @@ class LearnedTrigger(Trigger):
     weights: Weights | None = field(default=None, kw_only=True, repr=False)
     shape: tuple[int, ...] | None = field(default=None, kw_only=True, repr=False)
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.weights is not None and not isinstance(self.weights, Weights):
+            raise ValueError(
+                f"weights of a trigger must be what fit learned, got {type(self.weights).__name__};"
+                " leave them out and call fit."
+            )
+
     @property
     def is_fitted(self) -> bool:
         """Whether the trigger has been learned and can be applied."""

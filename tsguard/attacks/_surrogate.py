@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from tsguard._engine import Engine, Objective, Phase, Targets
 from tsguard._random import numpy_stream
 from tsguard._validation import Panel
+from tsguard.attacks._checks import check_count
 from tsguard.attacks._learned import Knowledge, SurrogateTrigger
 from tsguard.defenses import StandardClassifier
 
@@ -37,9 +38,9 @@ def train_surrogate(trigger: SurrogateTrigger, knowledge: Knowledge) -> Surrogat
     """Train the attacker's classifier on the clean series, through the one engine."""
     # A seed of its own: with the victim's seed the surrogate would start from the victim's weights.
     seed = int(numpy_stream(knowledge.seed, "surrogate").integers(2**31))
-    classifier = StandardClassifier(
-        trigger.surrogate, n_epochs=trigger.surrogate_epochs, random_state=seed
-    )
+    why = "the surrogate has to learn the classes"
+    n_epochs = check_count(trigger.surrogate_epochs, "surrogate_epochs", 1, why)
+    classifier = StandardClassifier(trigger.surrogate, n_epochs=n_epochs, random_state=seed)
     return Surrogate(classifier.fit(knowledge.X, knowledge.codes))
 
 
@@ -104,4 +105,5 @@ def stamp_in_batches(
     with torch.inference_mode():
         for start in range(0, len(X), batch_size):
             rows = slice(start, start + batch_size)
-            out[rows] = stamp(torch.from_numpy(X[rows])).numpy()
+            # A copy: torch warns of memory that it may not write to, as joblib's workers get.
+            out[rows] = stamp(torch.tensor(X[rows])).numpy()
