@@ -129,7 +129,7 @@ def test_every_mode_is_one_that_poison_knows():
         ({"attacks": '["patch", "patch"]'}, "attacks must not repeat"),
         ({"modes": '["dirt"]'}, "a mode must be one of .* did you mean 'dirty'"),
         ({"defenses": '["e2bal"]'}, "a defense must be one of .* did you mean 'e2abl'"),
-        ({"backbones": '["fnc"]'}, "a backbone must be one of .* did you mean 'fcn'"),
+        ({"backbones": '["fnc"]'}, "backbone must be one of .* did you mean 'fcn'"),
         ({"rates": "[1.5]"}, r"rates must be a list of numbers from 0 to 1, got \[1.5\]"),
         ({"rates": "[true]"}, "rates must be a list of numbers"),
         ({"seeds": "[-1]"}, "seeds must be a list of integers from 0"),

@@ -1,6 +1,7 @@
 """The command line: what it prints, writes and refuses."""
 
 import json
+import re
 import os
 import subprocess
 import sys
@@ -175,9 +176,10 @@ def test_a_folder_that_cannot_be_written_is_refused_before_training(capsys, tmp_
 
 
 @pytest.mark.parametrize("arguments", [[], ["demo", "--nonsense"], ["demo", "--rate", "much"]])
-def test_usage_errors_exit_with_2(arguments, capsys):
+def test_usage_errors_are_one_line_and_exit_with_2(arguments, capsys):
     with pytest.raises(SystemExit, match="2"):
         main(arguments)
+    assert re.fullmatch(r"tsguard: error: .*; see tsguard.* --help\.\n", capsys.readouterr().err)
 
 
 def doctor(stdout):

@@ -598,7 +598,10 @@ def test_bombs_are_refused(data, compression, folder, tmp_path, monkeypatch):
 def test_huge_declared_sizes_take_no_memory(folder):
     """A length of series that no weight depends on cannot be checked; it must cost nothing."""
     sign(folder, lambda told: told["sizes"].update(n_timepoints=10**12))
-    assert load(folder).n_timepoints_ == 10**12
+    with pytest.raises(ValueError, match="'sizes' describe samples of more than 268435456 values"):
+        load(folder)
+    sign(folder, lambda told: told["sizes"].update(n_timepoints=10**8))
+    assert load(folder).n_timepoints_ == 10**8
     sign(folder, lambda told: told.update(backbone="tsai:FCN"))
     with pytest.raises(ValueError, match="series must have at most 1048576 values"):
         load(folder)

@@ -530,6 +530,12 @@ def test_bad_data_for_every_command(command, change, message, folder, scanned, c
         (WIDE.replace("label", "t_3").replace(",a", ",1").replace(",b", ",2"), "come with labels"),
         (WIDE.replace(",b", ",a"), "at least two classes, got one class \\('a'\\)"),
         (WIDE.replace(",b", ","), "label for every series, got none in row 3"),
+        (re.sub(r"(\d+),(.*),[ab]", r"\1,\2,of \1", WIDE), "got 24 labels for 24 series; check"),
+        (
+            re.sub(r"(\d*)(\d),(.*),[ab]", r"\1\2,\3,\2.5", WIDE),
+            r"got numbers such as '\d.5'; check",
+        ),
+        (WIDE.replace("t_2", "t_1"), "name every column of values once, got 't_1' twice"),
     ],
 )
 def test_bad_labels(command, text, message, folder, capsys):
@@ -557,6 +563,21 @@ def test_bad_options_of_scan(options, message, folder, capsys):
     (folder / "full").mkdir()
     (folder / "full" / "mine.txt").write_text("precious")
     assert re.search(message, refused(capsys, folder, [*commands("")["scan"], *options]))
+
+
+def test_a_model_knows_how_many_columns_are_values(scanned, poisoned, tmp_path):
+    """Without a header a first column of whole numbers would else be taken for the label."""
+    panel = poisoned.X[:9].copy()
+    panel[:, 0, 0] = 0
+    np.savetxt(tmp_path / "bare.csv", panel[:, 0], delimiter=",", fmt="%.7g")
+    model = load(scanned[1] / "model")
+    found = predict_file(model, tmp_path / "bare.csv")
+    np.testing.assert_allclose(found["probability"], model.predict_proba(panel).max(1), atol=1e-4)
+
+
+def test_a_scan_without_training_has_no_model(audited, data, capsys):
+    assert main(["predict", str(audited[0]), str(data)]) == 2
+    assert "made with --no-train; scan again" in capsys.readouterr().err
 
 
 def test_bad_options_of_predict(folder, scanned, capsys):

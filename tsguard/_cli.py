@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import tsguard
 from tsguard._bench._command import add_bench
@@ -64,13 +64,31 @@ def _sentence(error: Exception) -> str:
     return " ".join(text.split())
 
 
+class _Parser(argparse.ArgumentParser):
+    """Answers wrong arguments with one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"tsguard: error: {message}; see {self.prog} --help.\n")
+
+
 def _build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="tsguard",
         description="Train clean time-series classifiers on data that may hide a backdoor.",
     )
     parser.add_argument("--version", action="version", version=f"tsguard {tsguard.__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    _add_demo(commands)
+    add_scan(commands)
+    add_predict(commands)
+    _add_export(commands)
+    add_doctor(commands)
+    add_bench(commands)
+    add_report(commands)
+    return parser
+
+
+def _add_demo(commands: Any) -> None:
     demo = commands.add_parser(
         "demo",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
@@ -113,13 +131,6 @@ def _build_parser() -> argparse.ArgumentParser:
     demo.add_argument("--out", type=Path, default=Path("demo_report"), help="folder to write to")
     demo.add_argument("--json", action="store_true", help="print the result as JSON")
     demo.set_defaults(run=_demo)
-    add_scan(commands)
-    add_predict(commands)
-    _add_export(commands)
-    add_doctor(commands)
-    add_bench(commands)
-    add_report(commands)
-    return parser
 
 
 def _add_export(commands: Any) -> None:

@@ -1,6 +1,5 @@
 """Real data sets by name: found in folders, in aeon's bundle, or downloaded by aeon."""
 
-import difflib
 import importlib.util
 import os
 import tempfile
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from tsguard._dataset_files import is_regression, read_part
 from tsguard._exceptions import DatasetNotFoundError
 from tsguard._validation import Panel
+from tsguard._values import near_names
 
 # In order of preference where a folder holds one set in several formats.
 _PAIR_SUFFIXES = (".ts", ".tsv", ".txt", ".arff")
@@ -301,8 +301,7 @@ def _download(name: str, roots: list[Path]) -> _Files:
     at_hand = f"available offline: {', '.join(offline) or 'nothing'}"
     official = archive.get(name.lower())
     if official is None:
-        known = archive | {one.lower(): one for one in offline}
-        near = [known[one] for one in difflib.get_close_matches(name.lower(), known)]
+        near = near_names(name, [*archive.values(), *offline])
         hint = f"did you mean {' or '.join(near)}" if near else "see tsguard.list_datasets()"
         raise DatasetNotFoundError(
             f"name must be a data set at hand, one of the UCR/UEA archives, or a path, got "

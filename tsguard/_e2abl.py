@@ -58,8 +58,8 @@ class E2ABLClassifier(NeuralClassifier):
         the summary of the paper has it. ``"auto"``: series that look like another class than
         their label says and share a pattern that all other series lack.
     isolation_rate : "auto" or float, default="auto"
-        Share of samples to isolate, 0 to 1; ``"auto"`` estimates it (and isolates none where
-        nothing points to an attack).
+        Share of samples to isolate, 0 to 1 (fewer if fewer are suspicious at all); ``"auto"``
+        estimates it, and isolates none where nothing points to an attack.
     recovery_rate : float, default=1.0
         Share of the isolated samples, most suspicious first, that get a recovered class, 0 to 1;
         of the others it only learns that their given label is wrong.
@@ -191,7 +191,8 @@ class E2ABLClassifier(NeuralClassifier):
         -------
         ndarray of shape (n_samples,)
             From 0 to 1, higher = more likely triggered; 0 throughout if ``fit`` suspected nothing,
-            or too few series to learn from.
+            or too few series to learn from. It means little for samples unlike all training
+            samples (constant series, say).
 
         Raises
         ------

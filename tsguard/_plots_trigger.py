@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from tsguard._plots import CLEAN, POISONED, new_figure
 from tsguard._validation import check_panel
+from tsguard._values import is_integer
 from tsguard.attacks._base import Series, Trigger, resolve_trigger
-from tsguard.attacks._checks import is_integer
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -1,6 +1,5 @@
 """Networks for images, and the augmentation in front of them."""
 
-import difflib
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tsguard._random import torch_globals_from
+from tsguard._values import near_names, unknown_name_error
 from tsguard.models import Backbone
 
 AUGMENTATIONS = ("crop", "crop+flip")
@@ -233,18 +233,13 @@ def build_backbone(backbone: Backbone, sample: Tensor, n_classes: int, seed: int
             return _from_torchvision(backbone.removeprefix("torchvision:"), sample, n_classes)
         if backbone in BACKBONES:
             return BACKBONES[backbone](sample.shape[1], n_classes)
-    near = difflib.get_close_matches(backbone.lower(), BACKBONES, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else "pass one of these names."
-    raise ValueError(
-        f"backbone must be one of {sorted(BACKBONES)}, 'torchvision:<name>' or a torch module, "
-        f"got {backbone!r}; {hint}"
-    )
+    raise unknown_name_error("backbone", backbone, [*BACKBONES, "torchvision:<name>"])
 
 
 def _from_torchvision(name: str, sample: Tensor, n_classes: int) -> nn.Module:
     models = import_torchvision().models
     if name not in models.list_models(module=models):
-        near = difflib.get_close_matches(name, models.list_models(module=models), n=3)
+        near = near_names(name, models.list_models(module=models))
         raise ValueError(
             f"backbone must name a classifier of torchvision, got 'torchvision:{name}'; "
             + (f"did you mean one of {near}?" if near else "see torchvision.models.list_models().")

@@ -4,7 +4,7 @@ from typing import Any
 
 from tsguard._base import NeuralClassifier
 from tsguard._experiment import Experiment
-from tsguard.attacks._checks import unknown_name_error
+from tsguard._values import unknown_name_error
 from tsguard_vision._classifiers import (
     ABLImageClassifier,
     E2ABLImageClassifier,

@@ -170,9 +170,11 @@ def format_estimate(found: Row, jobs: int) -> str:
     for part in found["parts"]:
         time = "unknown" if part["seconds"] is None else duration(part["seconds"])
         lines.append(f"{part['backbone']:<16}{part['defense']:<16}{part['cells']:>8}  {time}")
+    known = found["unknown"] < found["cells"]
     lines.append(
-        f"{found['cells']} cells to run: about {duration(found['seconds'])} with {jobs} "
-        "job(s), without the time to learn triggers."
+        f"{found['cells']} cells to run: "
+        + (f"about {duration(found['seconds'])}" if known else "unknown time")
+        + f" with {jobs} job(s), without the time to learn triggers."
     )
     if found["unknown"]:
         lines.append(

@@ -10,14 +10,14 @@ from typing import Any
 from tsguard._bench._names import (
     attack_parameters,
     check_attacks,
-    check_backbones,
     check_datasets,
     check_defenses,
     defense_parameters,
     fill_settings,
     needs_clean_subset,
 )
-from tsguard.attacks._checks import is_integer, is_number, unknown_name_error
+from tsguard._values import is_integer, is_number, unknown_name_error
+from tsguard.models import check_backbone
 
 #: Name in a grid → arguments of ``Experiment.prepare``.
 MODES: dict[str, dict[str, Any]] = {
@@ -197,7 +197,8 @@ def _beside(path: Path, plugin: str) -> str:
 def _check_names(grid: Grid) -> None:
     check_attacks(grid.attacks)
     check_defenses(grid.defenses)
-    check_backbones(grid.backbones)
+    for name in grid.backbones:
+        check_backbone(name)
     for mode in grid.modes:
         if mode not in MODES:
             raise unknown_name_error("a mode", mode, MODES)

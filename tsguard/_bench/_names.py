@@ -1,6 +1,5 @@
 """Which names and parameters a grid may hold; each check refuses what no cell could run with."""
 
-import difflib
 import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
@@ -13,10 +12,9 @@ from tsguard._base import NeuralClassifier
 from tsguard._datasets import list_datasets
 from tsguard._experiment import list_methods, make_classifier
 from tsguard._random import numpy_stream
+from tsguard._values import is_integer, near_names, unknown_name_error
 from tsguard.attacks import LearnedTrigger, Trigger, get_trigger, list_triggers
-from tsguard.attacks._checks import is_integer, unknown_name_error
 from tsguard.defenses import StandardClassifier
-from tsguard.models._backbones import BACKBONES
 
 #: Training settings that all classifiers of a grid share.
 _SETTINGS = ("n_epochs", "batch_size", "learning_rate", "weight_decay")
@@ -36,7 +34,7 @@ def check_datasets(names: Sequence[str], root: Path | None) -> tuple[str, ...]:
         known = {name.lower(): name for name in (*univariate, *multivariate)} | known
     for name in wanted:
         if name.lower() not in known:
-            near = [known[one] for one in difflib.get_close_matches(name.lower(), known)]
+            near = near_names(name, known.values())
             advice = f"did you mean {' or '.join(map(repr, near))}?" if near else "check it."
             raise ValueError(
                 "a data set must be at hand, in the UCR/UEA archives, or a path, got "
@@ -60,17 +58,6 @@ def check_defenses(names: Iterable[str]) -> None:
     for name in names:
         if name not in list_methods():
             raise unknown_name_error("a defense", name, list_methods())
-
-
-def check_backbones(names: Iterable[str]) -> None:
-    """Refuse names of no network."""
-    for name in names:
-        if name.startswith("tsai:"):
-            from tsguard.models._tsai import find_tsai_class
-
-            find_tsai_class(name.removeprefix("tsai:"))
-        elif name not in BACKBONES:
-            raise unknown_name_error("a backbone", name, [*BACKBONES, "tsai:<Name>"])
 
 
 def fill_settings(settings: Parameters) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any
 from joblib import Parallel, delayed, effective_n_jobs, parallel_config
 
 from tsguard._bench._grid import Config
-from tsguard.attacks._checks import is_integer, unknown_name_error
+from tsguard._values import is_integer, unknown_name_error
 
 Task = tuple[Any, ...]
 """Arguments of the function; the first one is the configuration of a cell."""

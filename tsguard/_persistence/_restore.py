@@ -21,6 +21,7 @@ from tsguard.models import Backbone, TwoHeadNetwork
 
 # A network of a built-in name is made without memory; others run once on series of this size.
 _MAX_VALUES_PER_SERIES = 2**20
+_MAX_VALUES_OF_SAMPLE = 2**28  # a gigabyte: what no series has, a hostile file may claim
 _MAX_BYTES_OF_CLASSES = 2**26
 _LABEL_TYPES = {"b": bool, "i": int, "u": int, "f": float, "U": str, "S": str}
 
@@ -39,7 +40,8 @@ def restore(
         if package != "tsguard":
             raise ValueError(
                 f"the package of a model must be imported before it is loaded, got a model of "
-                f"{str(package)[:40]!r}; import that package, if you trust it, and load again."
+                f"{str(package)[:40]!r}; if you trust it, import it in Python and load "
+                "again (the command line knows models for series only)."
             )
         raise damaged(f"'class' is none of {sorted(known_classes())}")
     classes = _restore_classes(take(description, "classes", dict))
@@ -77,6 +79,8 @@ def _restore_sizes(description: dict[str, Any], kind: type[NeuralClassifier]) ->
     checked = {name: take(sizes, name, int) for name in names}
     if min(checked.values()) < 1:
         raise damaged("'sizes' are not all 1 or larger")
+    if math.prod(checked[name] for name in kind._axes) > _MAX_VALUES_OF_SAMPLE:
+        raise damaged(f"'sizes' describe samples of more than {_MAX_VALUES_OF_SAMPLE} values")
     return checked
 
 

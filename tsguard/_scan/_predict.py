@@ -8,14 +8,15 @@ import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
 
 from tsguard._atomic import explain, file_in_one_go
-from tsguard._scan._folder import MODEL
-from tsguard._tables import Options, Row, open_reader, read_chunks
+from tsguard._scan._folder import MODEL, REPORT
+from tsguard._tables import Options, Row, check_file, read_chunks
 from tsguard._validation import to_panel
 
 if TYPE_CHECKING:
@@ -103,8 +104,9 @@ def iter_predictions(
     """Yield one prediction per series, in the memory of one piece of the file."""
     if chunk_size < 1:
         raise ValueError(f"chunk_size must be 1 or larger, got {chunk_size}; pass a positive one.")
-    open_reader(data, options)  # a wrong file shows before torch is imported
+    check_file(Path(data), "DATA")  # before torch is imported
     classifier = load_model(model, device) if isinstance(model, str | os.PathLike) else model
+    options = replace(options, n_values=classifier.n_channels_ * classifier.n_timepoints_)
     index = 0
     for rows in read_chunks(data, options, chunk_size):
         yield from _predict(classifier, rows, index, Path(data))
@@ -128,6 +130,11 @@ def load_model(model: str | os.PathLike[str], device: str) -> "NeuralClassifier"
         raise FileNotFoundError(
             f"MODEL must be a folder written by tsguard scan or tsguard.save, got {folder}, which "
             "is not there."
+        )
+    if not (folder / "model.json").exists() and (folder / REPORT).exists():
+        raise FileNotFoundError(
+            f"MODEL must be the folder of a scan that trained a model, got {folder}, made with "
+            "--no-train; scan again without it."
         )
     from tsguard._persistence import load
 

@@ -1,5 +1,6 @@
 """``tsguard scan``: audit a file, train on it, say what was found, write it down."""
 
+import math
 import os
 import platform
 import shutil
@@ -19,7 +20,7 @@ from tsguard._random import resolve_seed
 from tsguard._scan._decisions import Decision, Reviewed, apply_decisions, read_decisions
 from tsguard._scan._finding import Finding, audit, finding_of
 from tsguard._scan._folder import MODEL, check_replaceable
-from tsguard._tables import Options, SeriesFile, Values, read_series
+from tsguard._tables import Options, SeriesFile, Values, open_reader, read_series
 from tsguard._validation import Panel, to_panel
 
 if TYPE_CHECKING:
@@ -168,6 +169,7 @@ def scan(
     inputs = [_path(one) for one in (data, labels, decisions)]
     target = Path(out).expanduser().absolute()
     check_replaceable(target, inputs, decisions is not None)
+    open_reader(data, options)  # what is wrong with it is said before anything else
     say(f"reading {data}")
     source = read_series(Path(data), options)
     decided = [] if decisions is None else read_decisions(Path(decisions), source.labels)
@@ -202,18 +204,38 @@ def check_classes(source: SeriesFile, reviewed: Reviewed) -> None:
             f"{source.path} must hold series of at least two classes, got {got}{left}; add series "
             "of another class, or check which column is the label."
         )
+    if 2 < len(classes) == len(reviewed.labels):
+        raise ValueError(
+            f"{source.path} must hold several series of a class, got {len(classes)} labels for "
+            f"{len(classes)} series; check which column is the label."
+        )
+    fractions = [one for one in classes if _is_fraction(one)]
+    if len(fractions) > len(classes) / 2:
+        raise ValueError(
+            f"{source.path} must have classes as labels, got numbers such as {fractions[0]!r}; "
+            "check which column is the label, or put the numbers into classes."
+        )
+
+
+def _is_fraction(label: Any) -> bool:
+    """Say whether a label is a number, or the text of one, between two whole ones."""
+    try:
+        number = float(label)
+    except (TypeError, ValueError):
+        return False
+    return math.isfinite(number) and not number.is_integer()
 
 
 def check_parameters(parameters: dict[str, Any]) -> None:
     """Refuse parameters of the classifier before anything is written or trained."""
-    from tsguard._bench._names import check_backbones
     from tsguard._device import resolve_device
     from tsguard._e2abl import E2ABLClassifier
+    from tsguard.models import check_backbone
 
     classifier = E2ABLClassifier(**parameters)
     classifier._validate_params()
     if isinstance(classifier.backbone, str):
-        check_backbones([classifier.backbone])
+        check_backbone(classifier.backbone)
     resolve_device(classifier.device)
 
 

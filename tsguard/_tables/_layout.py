@@ -1,6 +1,7 @@
 """Which column of a table is what: named by the user, or detected by the rules of docs/scan.md."""
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -135,8 +136,9 @@ def find_layout(
         label = label if label is not None else _named_label(names, free)
         free = [i for i in free if i not in (id_, time)]
     nameless = header is None or _is_numbering(header)
-    if label is None and options.labels is None and nameless and free:
-        label = free[0] if label_first else _guess_label(path, sample, free)
+    has_label = options.labels is None and len(free) != options.n_values
+    if label is None and has_label and nameless and free:
+        label = free[0] if label_first else _guess_label(path, sample, free, options)
     values = [i for i in free if i not in (label, id_, time)]
     if not values:
         raise ValueError(
@@ -167,7 +169,9 @@ def _named_label(names: list[str], free: list[int]) -> int | None:
     return _named(names, LABELS[:-1] if is_axis else LABELS, free)
 
 
-def _guess_label(path: Path, sample: Sequence[Sequence[Any]], free: list[int]) -> int | None:
+def _guess_label(
+    path: Path, sample: Sequence[Sequence[Any]], free: list[int], options: Options
+) -> int | None:
     """Return the label's column of a table without a header: the first or the last one."""
     ends = [free[0], free[-1]]
     text = [i for i in free if not all(is_number(row[i]) for row in sample)]
@@ -177,9 +181,10 @@ def _guess_label(path: Path, sample: Sequence[Sequence[Any]], free: list[int]) -
         return None  # the parser will name the cell that is no number
     whole = [i for i in ends if all(_is_whole(row[i]) for row in sample)]
     if len(set(whole)) == 2:
+        beside = "" if options.n_values else " (or --labels FILE)"
         raise ValueError(
             f"{path} must tell its label from its values, got whole numbers in the first and in "
-            "the last column; say --label-column 1 or --label-column -1 (or --labels FILE)."
+            f"the last column; say --label-column 1 or --label-column -1{beside}."
         )
     return whole[0] if whole else None
 
@@ -210,6 +215,13 @@ def _channels(path: Path, header: list[str] | None, values: list[int]) -> list[l
 
     Columns called <channel>_<number> are sorted by the number, one channel per name.
     """
+    names = Counter(header[i].strip() for i in values) if header is not None else Counter()
+    twice = next((name for name, count in names.items() if name and count > 1), None)
+    if twice is not None:
+        raise ValueError(
+            f"{path} must name every column of values once, got {twice!r} twice; rename one, or "
+            "leave it aside with --ignore and its number."
+        )
     matches = [] if header is None else [_NUMBERED.fullmatch(header[i].strip()) for i in values]
     numbered = [one for one in matches if one is not None]
     if not numbered or header is None:

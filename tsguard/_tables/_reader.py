@@ -41,6 +41,9 @@ class Options:
         Columns of a table, by name or by number (1 = first, -1 = last).
     ignore : tuple of str
         Columns of a table that are neither.
+    n_values : int or None
+        Values of a series, where a model says how many it takes: a wide table without a header
+        that has as many columns holds no label.
     """
 
     labels: Path | None = None
@@ -48,6 +51,7 @@ class Options:
     id_column: str | None = None
     time_column: str | None = None
     ignore: tuple[str, ...] = ()
+    n_values: int | None = None
 
     @property
     def columns(self) -> tuple[str, ...]:

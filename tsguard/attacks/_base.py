@@ -18,7 +18,8 @@ from numpy.typing import ArrayLike, NDArray
 from tsguard._atomic import file_in_one_go
 from tsguard._random import RandomState, numpy_stream, resolve_seed
 from tsguard._validation import Panel, check_fraction, check_panel
-from tsguard.attacks._checks import Channels, channel_mask, unknown_name_error
+from tsguard._values import unknown_name_error
+from tsguard.attacks._checks import Channels, channel_mask
 from tsguard.attacks._kernels import add_pattern, run
 from tsguard.attacks._weights import Weights
 

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from tsguard._random import numpy_stream
 from tsguard._validation import Panel, check_fraction
+from tsguard._values import is_number
 from tsguard.attacks._base import Trigger
-from tsguard.attacks._checks import Channels, channel_mask, check_seed, is_number
+from tsguard.attacks._checks import Channels, channel_mask, check_seed
 from tsguard.attacks._kernels import blend, run
 
 #: Waves of 1, 2, ... periods that make up the carrier drawn by a seed.

@@ -1,34 +1,14 @@
 """Checks that several triggers share; each refuses with one sentence or returns what is usable."""
 
-import math
-from collections.abc import Iterable
-from difflib import get_close_matches
-from numbers import Integral, Real
-from typing import Literal, TypeGuard
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tsguard._values import is_integer, is_number, unknown_name_error
+
 Channels = Literal["all"] | int | tuple[int, ...]
 """Which channels a trigger changes: all, one, or several, counted from 0."""
-
-
-def is_integer(value: object) -> TypeGuard[int]:
-    """Say whether the value is an integer of Python or NumPy; a boolean is none."""
-    return isinstance(value, Integral) and not isinstance(value, bool)
-
-
-def is_number(value: object) -> TypeGuard[float]:
-    """Say whether the value is a finite real number of Python or NumPy; a boolean is none."""
-    return not isinstance(value, bool) and isinstance(value, Real) and math.isfinite(value)
-
-
-def unknown_name_error(what: str, got: object, known: Iterable[str]) -> ValueError:
-    """Return the error for a name that is not among the known ones, with near matches."""
-    names = sorted(known)
-    near = get_close_matches(str(got), names)
-    advice = f"did you mean {' or '.join(map(repr, near))}?" if near else "choose one of these."
-    return ValueError(f"{what} must be one of {names}, got {got!r}; {advice}")
 
 
 def check_seed(seed: object) -> int:

@@ -7,8 +7,9 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from tsguard._values import is_number
 from tsguard.attacks._base import PatternTrigger
-from tsguard.attacks._checks import check_count, is_number
+from tsguard.attacks._checks import check_count
 
 
 @dataclass(frozen=True)

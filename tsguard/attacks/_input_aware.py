@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from tsguard._validation import check_fraction
-from tsguard.attacks._checks import is_number
+from tsguard._values import is_number
 from tsguard.attacks._generator import NetworkTrigger
 
 if TYPE_CHECKING:  # torch takes seconds to import

@@ -6,14 +6,9 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from tsguard._validation import Panel
+from tsguard._values import is_integer, is_number, unknown_name_error
 from tsguard.attacks._base import Trigger
-from tsguard.attacks._checks import (
-    Channels,
-    channel_mask,
-    is_integer,
-    is_number,
-    unknown_name_error,
-)
+from tsguard.attacks._checks import Channels, channel_mask
 from tsguard.attacks._kernels import alternate_extremes, run
 
 Position = Literal["start", "middle", "end"] | int

@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tsguard._validation import Panel
+from tsguard._values import is_integer, is_number
 from tsguard.attacks._base import Trigger
-from tsguard.attacks._checks import Channels, channel_mask, is_integer, is_number
+from tsguard.attacks._checks import Channels, channel_mask
 from tsguard.attacks._kernels import run, shift_waves
 
 

@@ -90,6 +90,8 @@ def poison(
         The class the attacker wants answered; None in mode "all_to_all". With several targets
         (mode "dirty" only) the classes, in sorted order, are dealt out to them in turn: with
         targets a and b the first class is to become a, the second b, the third a, and so on.
+        A learned trigger that is fitted already keeps the target that it was fitted for: pass
+        the same one.
     mode : {"dirty", "clean", "all_to_all"}
         - "dirty": samples of other classes get the trigger and the target's label.
         - "clean": samples of the target class get the trigger, labels stay right.

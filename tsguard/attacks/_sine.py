@@ -6,8 +6,9 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from tsguard._values import is_number
 from tsguard.attacks._base import PatternTrigger
-from tsguard.attacks._checks import check_positive, is_number
+from tsguard.attacks._checks import check_positive
 
 #: A wave drawn with fewer steps per period looks like a zigzag.
 _FEWEST_STEPS = 4

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tsguard.attacks._checks import unknown_name_error
+from tsguard._values import unknown_name_error
 
 Labels = NDArray[Any]
 

@@ -1,10 +1,10 @@
 """The defenses by their short names."""
 
-import difflib
 import re
 from typing import Any
 
 from tsguard._base import NeuralClassifier
+from tsguard._values import unknown_name_error
 from tsguard.defenses._abl import ABLClassifier
 from tsguard.defenses._cbd import CBDClassifier
 from tsguard.defenses._clustering import ActivationClusteringClassifier
@@ -111,9 +111,7 @@ def get_defense(name: str, **parameters: Any) -> NeuralClassifier:
     SpectralSignaturesClassifier(backbone='fcn', drop_rate=0.1)
     """
     if name not in _KINDS:
-        near = difflib.get_close_matches(str(name), _KINDS, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else "choose one of these."
-        raise ValueError(f"defense must be one of {list_defenses()}, got {name!r}; {hint}")
+        raise unknown_name_error("defense", name, list_defenses())
     known = sorted(_KINDS[name]._get_param_names())
     for parameter in parameters:
         if parameter not in known:

@@ -1,7 +1,6 @@
 """Which networks there are, how they are built, and where a second head may attach."""
 
 import copy
-import difflib
 import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ import torch
 from torch import nn
 
 from tsguard._random import torch_globals_from
+from tsguard._values import unknown_name_error
 from tsguard.models._tsai import find_tsai_class
 from tsguard.models._two_heads import TwoHeadNetwork, record_outputs
 
@@ -99,13 +99,16 @@ def _build_backbone(
         spec = BACKBONES[backbone]
         main, stages = _build_tsai(spec.tsai_name, sample, n_classes), spec.stages
     else:
-        near = difflib.get_close_matches(backbone.lower(), BACKBONES, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else "pass one of these names."
-        raise ValueError(
-            f"backbone must be one of {sorted(BACKBONES)}, 'tsai:<Name>' or a torch module, "
-            f"got {backbone!r}; {hint}"
-        )
+        raise unknown_name_error("backbone", backbone, [*BACKBONES, "tsai:<Name>"])
     return main, stages or _own_stages(main)
+
+
+def check_backbone(name: str) -> None:
+    """Refuse the name of no network, without building it."""
+    if name.startswith("tsai:"):
+        find_tsai_class(name.removeprefix("tsai:"))
+    elif name not in BACKBONES:
+        raise unknown_name_error("backbone", name, [*BACKBONES, "tsai:<Name>"])
 
 
 def _own_stages(main: nn.Module) -> tuple[str, ...]:

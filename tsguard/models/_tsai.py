@@ -1,6 +1,5 @@
 """Finding model classes in tsai, whose import needs a careful hand."""
 
-import difflib
 import importlib
 import inspect
 import random
@@ -12,6 +11,8 @@ from types import ModuleType
 
 import numpy as np
 from torch import nn
+
+from tsguard._values import near_names
 
 
 def find_tsai_class(name: str) -> type[nn.Module]:
@@ -28,7 +29,7 @@ def find_tsai_class(name: str) -> type[nn.Module]:
     found = getattr(module, name, None)
     if not (inspect.isclass(found) and issubclass(found, nn.Module)):
         known = [key for key, value in vars(module).items() if inspect.isclass(value)]
-        near = difflib.get_close_matches(name, known, n=3)
+        near = near_names(name, known)
         raise ValueError(
             f"backbone must name a model of tsai after 'tsai:', got {name!r}; "
             f"near matches: {', '.join(near) or 'none'}."

@@ -98,7 +98,7 @@ def loss_drop_verdict(
     counts = np.bincount(codes[suspect], minlength=1)
     majority = 2 * counts.max() > suspect.sum() > 0
     reasons = tuple("its loss fell unusually fast" if flag else "" for flag in suspect)
-    targets = (int(counts.argmax()),) if majority else ()
+    targets = tuple(map(int, [counts.argmax()] if majority else np.flatnonzero(counts)))
     return Verdict(suspicion, suspect, recovered, np.zeros_like(suspect), targets, reasons)
 
 

@@ -11,10 +11,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from tsguard._parallel import map_rows
 from tsguard._random import numpy_stream
+from tsguard._values import unknown_name_error
 from tsguard.attacks import LearnedTrigger, Trigger
 from tsguard.attacks import get_trigger as _get_any_trigger
 from tsguard.attacks import list_triggers as _list_triggers
-from tsguard.attacks._checks import unknown_name_error
 from tsguard.attacks._learned import Knowledge
 from tsguard.attacks._weights import Weights
 from tsguard_vision._images import Images, check_image_shape, check_images, to_unit

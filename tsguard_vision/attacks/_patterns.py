@@ -8,7 +8,8 @@ from scipy.fft import idctn
 
 from tsguard._random import numpy_stream
 from tsguard._validation import check_fraction
-from tsguard.attacks._checks import check_positive, check_seed, unknown_name_error
+from tsguard._values import unknown_name_error
+from tsguard.attacks._checks import check_positive, check_seed
 from tsguard_vision.attacks._base import Array, OverlayTrigger
 
 CORNERS = ("bottom right", "bottom left", "top right", "top left")
