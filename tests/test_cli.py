@@ -1,8 +1,8 @@
 """The command line: what it prints, writes and refuses."""
 
 import json
-import re
 import os
+import re
 import subprocess
 import sys
 import time
