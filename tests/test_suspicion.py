@@ -27,7 +27,7 @@ from tsguard.suspicion import (
     top_share,
     trigger_probability,
 )
-from tsguard.suspicion._candidates import is_doubtful
+from tsguard.suspicion._candidates import _merged, is_doubtful
 from tsguard.suspicion._evidence import weigh_denials
 from tsguard.suspicion._signature import Signature
 from tsguard.suspicion._votes import collect_votes, neighbour_classes
@@ -261,6 +261,37 @@ def test_denials_weigh_by_number_and_against_the_rest_of_the_class(planted):
     assert raised(denied) > raised(half) >= 0
     assert raised(np.eye(3)[labels]) == 0  # granted: says nothing
     assert raised(np.eye(3)[np.where(labels == 0, 1, labels)]) == 0  # denied to the whole class
+
+
+def test_members_that_any_draw_accuses_are_members(planted):
+    candidate = planted[0].candidates[0]
+    everybody = np.flatnonzero(candidate.members)
+
+    def drawn(log_odds, rows):
+        members = np.isin(np.arange(len(candidate.members)), rows)
+        return replace(candidate, log_odds=log_odds, members=members, nearby=candidate.members)
+
+    draws = [drawn(1.0, everybody[:5]), drawn(2.0, everybody[3:9]), drawn(-1.0, everybody[9:])]
+    (merged,) = _merged(draws)
+    assert merged.log_odds == 2.0
+    assert np.flatnonzero(merged.members).tolist() == everybody[:9].tolist()
+    assert np.flatnonzero(merged.nearby).tolist() == everybody[9:].tolist()
+    (doubtful,) = _merged(draws[2:])
+    assert np.flatnonzero(doubtful.members).tolist() == everybody[9:].tolist()
+    assert _merged([]) == []
+
+
+def test_a_large_set_is_embedded_once_a_small_one_three_times():
+    calls = []
+
+    def embed(panel, rng):
+        calls.append(len(panel))
+        return series_views(panel, rng)
+
+    for n_samples in (60, 1501):
+        panel, codes = make_panel(n_samples, n_timepoints=12)
+        find_evidence(partial(embed, panel), codes, 3, np.random.default_rng(0))
+    assert calls == [60, 60, 60, 1501]
 
 
 def test_only_doubtful_groups_can_be_accused_by_denials(planted):

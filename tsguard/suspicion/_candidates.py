@@ -1,6 +1,6 @@
 """Candidate backdoors: the most suspicious group of each class, and how suspicious it is."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -90,16 +90,24 @@ def find_candidates(
     """
     candidates: list[Candidate] = []
     for code in np.unique(codes):
-        candidates += _best([_of_class(*draw, codes, code, rng) for draw in draws])
+        found = [_of_class(*draw, codes, code, rng) for draw in draws]
+        candidates += _merged([one for one in found if one is not None])
     explained = accused_members(candidates, len(codes))
-    candidates += _best([_scattered(*draw, codes, explained, rng) for draw in draws])
-    return sorted(candidates, key=lambda candidate: -candidate.log_odds)
+    scattered = [_scattered(*draw, codes, explained, rng) for draw in draws]
+    there = [one for one in scattered if one is not None]
+    candidates += sorted(there, key=lambda one: -one.log_odds)[:1]
+    return sorted(candidates, key=lambda one: -one.log_odds)
 
 
-def _best(found: list[Candidate | None]) -> list[Candidate]:
-    """Return the likeliest of one class's candidates, if there is any."""
-    there = [candidate for candidate in found if candidate is not None]
-    return [max(there, key=lambda candidate: candidate.log_odds)] if there else []
+def _merged(found: list[Candidate]) -> list[Candidate]:
+    """Return the likeliest of one class's candidates, with the members that any draw accuses."""
+    if not found:
+        return []
+    best = max(found, key=lambda one: one.log_odds)
+    accused = [one for one in found if one.log_odds > 0] or [best]
+    members = np.any([one.members for one in accused], axis=0)
+    nearby = np.any([one.nearby for one in accused], axis=0) & ~members
+    return [replace(best, members=members, nearby=nearby)]
 
 
 def accused_members(candidates: list[Candidate], n_samples: int) -> Mask:
