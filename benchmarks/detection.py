@@ -28,7 +28,7 @@ DATASETS = (
     *("Epilepsy", "ECG5000", "SwedishLeaf", "FaceAll"),
 )
 #: Failures on these prompted changes of the method, so they are no longer untouched.
-SEEN = ("Epilepsy", "PenDigits", "ECG5000", "NATOPS", "SwedishLeaf")
+SEEN = ("Epilepsy", "PenDigits", "ECG5000", "NATOPS", "SwedishLeaf", "FaceAll")
 N_TRAIN, N_TEST = 200, 200
 FAST = ("patch", "hum", "noise", "pulse")
 SLOW = ("sine", "blend", "warp", "phase", "morph")

@@ -411,7 +411,7 @@ def test_dbd_trusts_the_lowest_losses_of_every_class():
 
 def test_dbd_learns_labels_of_trusted_samples_only():
     _, codes, (_, _, indices, targets) = batch_of()
-    semi = SemiSupervision(np.arange(9.0), codes, 0.5, 15.0)
+    semi = SemiSupervision(np.arange(9.0), codes, 0.5, 15.0, 1)
     X = torch.randn(9, 1, 12)
     network = nn.Sequential(nn.Flatten(), nn.Linear(12, 4))
     semi.before_epoch(targets, records=type("Records", (), {"epochs": []}))

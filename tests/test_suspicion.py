@@ -263,21 +263,30 @@ def test_denials_weigh_by_number_and_against_the_rest_of_the_class(planted):
     assert raised(np.eye(3)[np.where(labels == 0, 1, labels)]) == 0  # denied to the whole class
 
 
-def test_members_that_any_draw_accuses_are_members(planted):
+def test_members_are_those_that_most_draws_accuse(planted):
     candidate = planted[0].candidates[0]
     everybody = np.flatnonzero(candidate.members)
 
     def drawn(log_odds, rows):
         members = np.isin(np.arange(len(candidate.members)), rows)
-        return replace(candidate, log_odds=log_odds, members=members, nearby=candidate.members)
+        return replace(candidate, log_odds=log_odds, members=members, nearby=~candidate.members)
 
-    draws = [drawn(1.0, everybody[:5]), drawn(2.0, everybody[3:9]), drawn(-1.0, everybody[9:])]
-    (merged,) = _merged(draws)
-    assert merged.log_odds == 2.0
-    assert np.flatnonzero(merged.members).tolist() == everybody[:9].tolist()
-    assert np.flatnonzero(merged.nearby).tolist() == everybody[9:].tolist()
-    (doubtful,) = _merged(draws[2:])
-    assert np.flatnonzero(doubtful.members).tolist() == everybody[9:].tolist()
+    draws = [
+        drawn(1.0, everybody[:5]),
+        drawn(2.0, everybody[3:9]),
+        drawn(3.0, everybody[[*range(2, 7), 9]]),
+    ]
+    doubtful = drawn(-1.0, everybody[9:])
+    (merged,) = _merged([*draws, doubtful])
+    assert merged.log_odds == 3.0
+    assert np.flatnonzero(merged.members).tolist() == everybody[2:7].tolist()
+    rest = ~candidate.members  # nearby to the likeliest draw, and so is its lonely member
+    rest[everybody[9]] = True
+    assert (merged.nearby == rest).all()
+    (pair,) = _merged(draws[:2])  # of two, either is enough
+    assert np.flatnonzero(pair.members).tolist() == everybody[:9].tolist()
+    (alone,) = _merged([doubtful])
+    assert np.flatnonzero(alone.members).tolist() == everybody[9:].tolist()
     assert _merged([]) == []
 
 

@@ -265,10 +265,15 @@ def predict_logits(
 ) -> NDArray[np.float32]:
     """Return the logits of a trained network ``(n_samples, n_classes)``, computed in batches.
 
-    ``forward`` may be another method of the network that returns one row per sample.
+    ``forward`` may be another method of the network that returns one row per sample. Afterwards
+    the network is where it was.
     """
+    home = next(network.parameters(), inputs).device
     network.to(device).eval()
     forward = forward or network
-    with torch.inference_mode():
-        parts = [forward(batch.to(device)).cpu() for batch in torch.split(inputs, batch_size)]
+    try:
+        with torch.inference_mode():
+            parts = [forward(batch.to(device)).cpu() for batch in torch.split(inputs, batch_size)]
+    finally:
+        network.to(home)
     return torch.cat(parts).numpy()

@@ -128,7 +128,7 @@ def defense_parameters(
 @cache
 def needs_clean_subset(defense: str) -> bool:
     """Say whether a way to train must be told some clean samples."""
-    return bool(getattr(make_classifier(defense), "needs_clean_subset", False))
+    return make_classifier(defense).needs_clean_subset
 
 
 def _check_table(table: str, name: str, names: Iterable[str]) -> None:

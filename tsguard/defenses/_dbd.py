@@ -124,8 +124,9 @@ class DBDClassifier(Defense):
         n_epochs = self._epochs(self.pretraining_epochs)
         pretrain(self.network_.backbone, data.inputs, course.engine, n_epochs)
         self.suspicion_ = self._probe(course, data, seed)
-        semi = SemiSupervision(self.suspicion_, data.codes, self.trusted_share, self.consistency)
-        semi.n_epochs = self.n_epochs
+        semi = SemiSupervision(
+            self.suspicion_, data.codes, self.trusted_share, self.consistency, self.n_epochs
+        )
         phase = Phase("semi-supervision", self.n_epochs, semi.before_epoch)
         course.run(self.network_, phase, semi.objective)
         self.suspect_mask_ = ~semi.trusted
@@ -159,17 +160,18 @@ class SemiSupervision:
         codes: NDArray[np.int64],
         share: float,
         weight: float,
+        n_epochs: int,
     ) -> None:
         self.trusted = lowest_of_classes(losses, codes, share)
-        self.n_epochs = 1
         self._codes, self._share, self._weight, self._rise = codes, share, weight, 0.0
+        self._n_epochs = n_epochs
 
     def before_epoch(self, targets: Targets, records: Records) -> None:
         """Draw the credible parts anew from the losses of the last epoch."""
         if records.epochs:
             losses = records.samples["main_loss"][-1].astype(np.float64)
             self.trusted = lowest_of_classes(losses, self._codes, self._share)
-        self._rise = len(records.epochs) / self.n_epochs
+        self._rise = len(records.epochs) / self._n_epochs
         targets.assign(main_weight=self.trusted.astype(np.float32))
 
     def objective(

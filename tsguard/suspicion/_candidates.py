@@ -100,13 +100,13 @@ def find_candidates(
 
 
 def _merged(found: list[Candidate]) -> list[Candidate]:
-    """Return the likeliest of one class's candidates, with the members that any draw accuses."""
+    """Return the likeliest of one class's candidates, with the members that most draws accuse."""
     if not found:
         return []
     best = max(found, key=lambda one: one.log_odds)
     accused = [one for one in found if one.log_odds > 0] or [best]
-    members = np.any([one.members for one in accused], axis=0)
-    nearby = np.any([one.nearby for one in accused], axis=0) & ~members
+    members = 2 * np.sum([one.members for one in accused], axis=0) >= len(accused)
+    nearby = (best.members | best.nearby) & ~members
     return [replace(best, members=members, nearby=nearby)]
 
 
