@@ -9,6 +9,7 @@
 
 import argparse
 import os
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,15 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "20 epochs": {"n_epochs": 20},
     "no defense": {"isolation_rate": 0.0},
 }
+#: Variants that no parameter can say: module, constant and its value there.
+CONSTANTS: dict[str, tuple[str, str, float]] = {
+    "one draw of the evidence": ("tsguard.suspicion._evidence", "N_DRAWS", 1),
+    "nobody doubted": ("tsguard.suspicion._candidates", "PRECAUTION", 0.0),
+    "denials of the main head weigh nothing": ("tsguard.suspicion._evidence", "JURY", 1e9),
+    "classes recovered with half of the votes": ("tsguard.suspicion._evidence", "SETTLED", 0.5),
+    "every suspect gets a class": ("tsguard.suspicion._evidence", "SETTLED", 0.0),
+    "only the signature": ("tsguard.suspicion._signature", "HELPED_SIGNATURE", 3.0),
+}
 KEYS = ["dataset", "attack", "rate", "variant"]
 
 
@@ -59,7 +69,7 @@ def run_grid(options: argparse.Namespace) -> None:
     """Train the cells that are missing, several at a time."""
     cells = [
         (dataset, *condition, variant)
-        for variant in VARIANTS
+        for variant in (*VARIANTS, *CONSTANTS)
         for condition in CONDITIONS
         for dataset in DATASETS
     ]
@@ -68,6 +78,9 @@ def run_grid(options: argparse.Namespace) -> None:
 
 def run_cell(data: Path | None, dataset: str, attack: str, rate: float, variant: str) -> Row:
     """Train and measure one variant on one poisoned set."""
+    import importlib
+    from unittest.mock import patch
+
     import torch
 
     from tsguard import E2ABLClassifier, evaluate
@@ -77,8 +90,13 @@ def run_cell(data: Path | None, dataset: str, attack: str, rate: float, variant:
     torch.set_num_threads(1)
     loaded = subsample(load_dataset(dataset, root=data), N_TRAIN, N_TEST, random_state=SEED)
     poisoned = Experiment.prepare(loaded, attack, rate, SEED).poisoned
-    classifier = E2ABLClassifier("fcn", random_state=SEED, **VARIANTS[variant])
-    classifier.fit(poisoned.X, poisoned.y)
+    settings = {"precision": "bfloat16", "random_state": SEED, **VARIANTS.get(variant, {})}
+    classifier = E2ABLClassifier("fcn", **settings)
+    with ExitStack() as changes:
+        if variant in CONSTANTS:
+            module, name, value = CONSTANTS[variant]
+            changes.enter_context(patch.object(importlib.import_module(module), name, value))
+        classifier.fit(poisoned.X, poisoned.y)
     scores = evaluate(
         classifier,
         loaded.X_test,
@@ -106,7 +124,7 @@ def run_cell(data: Path | None, dataset: str, attack: str, rate: float, variant:
 def write_table(options: argparse.Namespace) -> None:
     """Write the results file as Markdown."""
     rows = pd.DataFrame(read(RESULTS))
-    rows["variant"] = pd.Categorical(rows["variant"], VARIANTS)
+    rows["variant"] = pd.Categorical(rows["variant"], [*VARIANTS, *CONSTANTS])
     names = ["CA", "ASR", "precision", "recall"]
     rows[names] = 100 * rows[names].astype(float)
     columns = {}
@@ -124,7 +142,7 @@ def write_table(options: argparse.Namespace) -> None:
         "Written by `python benchmarks/ablations.py table` from `ablations.jsonl`, which "
         "`python benchmarks/ablations.py run` fills; do not edit. FCN, dirty labels, 10 %, seed "
         f"{SEED}, at most {N_TRAIN} training series of {', '.join(DATASETS)} (**tuning sets**: "
-        f"in-sample). Means in %. {versions}; {rows['device'].iloc[-1]}.",
+        f"in-sample), bfloat16. Means in %. {versions}; {rows['device'].iloc[-1]}.",
         markdown(table),
     ]
     RESULTS.with_suffix(".md").write_text("\n\n".join(parts) + "\n")
