@@ -44,7 +44,7 @@ CONSTANTS: dict[str, tuple[str, str, float]] = {
     "denials of the main head weigh nothing": ("tsguard.suspicion._evidence", "JURY", 1e9),
     "classes recovered with half of the votes": ("tsguard.suspicion._evidence", "SETTLED", 0.5),
     "every suspect gets a class": ("tsguard.suspicion._evidence", "SETTLED", 0.0),
-    "only the signature": ("tsguard.suspicion._signature", "HELPED_SIGNATURE", 3.0),
+    "content helps no weak signature": ("tsguard.suspicion._signature", "HELPED_SIGNATURE", 3.0),
 }
 KEYS = ["dataset", "attack", "rate", "variant"]
 
