@@ -19,7 +19,7 @@ from tsguard._atomic import explain, folder_in_one_go
 from tsguard._random import resolve_seed
 from tsguard._scan._decisions import Decision, Reviewed, apply_decisions, read_decisions
 from tsguard._scan._finding import Finding, audit, finding_of
-from tsguard._scan._folder import MODEL, check_replaceable
+from tsguard._scan._folder import check_replaceable
 from tsguard._tables import Options, SeriesFile, Values, open_reader, read_series
 from tsguard._validation import Panel, to_panel
 
@@ -373,6 +373,3 @@ def versions(*, trained: bool) -> dict[str, str]:
 
 def _path(value: str | os.PathLike[str] | None) -> Path | None:
     return None if value is None else Path(value)
-
-
-__all__ = ["MODEL", "Losses", "Outcome", "scan"]

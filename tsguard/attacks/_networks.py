@@ -30,22 +30,10 @@ DENSITY_WEIGHT = 10.0
 
 
 class StampNetwork(nn.Module):
-    """A small convolutional network that says how each time step of a series is changed.
+    """A network that says how each sample is changed; it keeps no statistics of a batch.
 
-    Its layers keep no statistics of a batch, so the stamp of a series depends on nothing else.
-    Shapes in and out are (n_samples, n_channels, n_timepoints); any number of time steps will do.
+    So the stamp of a sample depends on nothing else. Shapes in and out are those of the samples.
     """
-
-    def __init__(self, n_channels: int, n_outputs: int, strength: float) -> None:
-        super().__init__()
-        self.strength = strength
-        self.layers = nn.Sequential(
-            nn.Conv1d(n_channels, WIDTH, KERNEL, padding="same"),
-            nn.ReLU(),
-            nn.Conv1d(WIDTH, WIDTH, KERNEL, padding="same", dilation=DILATION),
-            nn.ReLU(),
-            nn.Conv1d(WIDTH, n_outputs, 1),
-        )
 
     def forward(self, series: Tensor) -> Tensor:
         """Return the stamped series."""
@@ -56,11 +44,24 @@ class StampNetwork(nn.Module):
         """Return the stamped series and a penalty (a scalar) that training is to keep low."""
 
 
+def conv_layers(n_inputs: int, n_outputs: int) -> nn.Sequential:
+    """Return small layers for series (n_samples, n_inputs, n_timepoints) of any length."""
+    return nn.Sequential(
+        nn.Conv1d(n_inputs, WIDTH, KERNEL, padding="same"),
+        nn.ReLU(),
+        nn.Conv1d(WIDTH, WIDTH, KERNEL, padding="same", dilation=DILATION),
+        nn.ReLU(),
+        nn.Conv1d(WIDTH, n_outputs, 1),
+    )
+
+
 class ScalingNetwork(StampNetwork):
     """Scales each step's distance from the series' mean by 1 - strength to 1 + strength."""
 
     def __init__(self, n_channels: int, strength: float) -> None:
-        super().__init__(n_channels, n_channels, strength)
+        super().__init__()
+        self.strength = strength
+        self.layers = conv_layers(n_channels, n_channels)
 
     def stamp(self, series: Tensor) -> tuple[Tensor, Tensor]:
         """See ``StampNetwork``; there is no penalty."""
@@ -77,8 +78,9 @@ class PatternNetwork(StampNetwork):
     """
 
     def __init__(self, n_channels: int, strength: float, density: float, diversity: float) -> None:
-        super().__init__(n_channels, n_channels + 1, strength)
-        self.density, self.diversity = density, diversity
+        super().__init__()
+        self.strength, self.density, self.diversity = strength, density, diversity
+        self.layers = conv_layers(n_channels, n_channels + 1)
 
     def stamp(self, series: Tensor) -> tuple[Tensor, Tensor]:
         """See ``StampNetwork``."""

@@ -47,7 +47,7 @@ class PatternNetwork(StampNetwork):
     """Puts a pattern of each image's own where a mask of its own is open, ``(N, C, H, W)``."""
 
     def __init__(self, n_channels: int, density: float, diversity: float) -> None:
-        nn.Module.__init__(self)
+        super().__init__()
         self.density, self.diversity = density, diversity
         self.layers = _layers(n_channels, n_channels + 1)
 
@@ -123,7 +123,7 @@ class Encoder(StampNetwork):
     """Hides bits in images ``(N, C, H, W)`` by changes of at most ``strength``."""
 
     def __init__(self, n_channels: int, strength: float, code: Tensor) -> None:
-        nn.Module.__init__(self)
+        super().__init__()
         self.strength = strength
         self.layers = _layers(n_channels + len(code), n_channels)
         self.register_buffer("code", code)
