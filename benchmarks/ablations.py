@@ -39,7 +39,6 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 #: Variants that no parameter can say: module, constant and its value there.
 CONSTANTS: dict[str, tuple[str, str, float]] = {
-    "one draw of the evidence": ("tsguard.suspicion._evidence", "N_DRAWS", 1),
     "nobody doubted": ("tsguard.suspicion._candidates", "PRECAUTION", 0.0),
     "denials of the main head weigh nothing": ("tsguard.suspicion._evidence", "JURY", 1e9),
     "classes recovered with half of the votes": ("tsguard.suspicion._evidence", "SETTLED", 0.5),

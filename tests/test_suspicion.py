@@ -1,7 +1,6 @@
 """Suspicion from training records: pure functions on arrays."""
 
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 import pytest
@@ -27,7 +26,7 @@ from tsguard.suspicion import (
     top_share,
     trigger_probability,
 )
-from tsguard.suspicion._candidates import _merged, is_doubtful
+from tsguard.suspicion._candidates import is_doubtful
 from tsguard.suspicion._evidence import weigh_denials
 from tsguard.suspicion._signature import Signature
 from tsguard.suspicion._votes import collect_votes, neighbour_classes
@@ -118,8 +117,8 @@ def plant(panel, codes, rows, target=0):
 
 
 def look(panel, labels, seed=0):
-    embed = partial(series_views, panel)
-    return find_evidence(embed, labels, 3, np.random.default_rng(seed))
+    rng = np.random.default_rng(seed)
+    return find_evidence(series_views(panel, rng), labels, 3, rng)
 
 
 @pytest.fixture(scope="module")
@@ -261,46 +260,6 @@ def test_denials_weigh_by_number_and_against_the_rest_of_the_class(planted):
     assert raised(denied) > raised(half) >= 0
     assert raised(np.eye(3)[labels]) == 0  # granted: says nothing
     assert raised(np.eye(3)[np.where(labels == 0, 1, labels)]) == 0  # denied to the whole class
-
-
-def test_members_are_those_that_most_draws_accuse(planted):
-    candidate = planted[0].candidates[0]
-    everybody = np.flatnonzero(candidate.members)
-
-    def drawn(log_odds, rows):
-        members = np.isin(np.arange(len(candidate.members)), rows)
-        return replace(candidate, log_odds=log_odds, members=members, nearby=~candidate.members)
-
-    draws = [
-        drawn(1.0, everybody[:5]),
-        drawn(2.0, everybody[3:9]),
-        drawn(3.0, everybody[[*range(2, 7), 9]]),
-    ]
-    doubtful = drawn(-1.0, everybody[9:])
-    (merged,) = _merged([*draws, doubtful])
-    assert merged.log_odds == 3.0
-    assert np.flatnonzero(merged.members).tolist() == everybody[2:7].tolist()
-    rest = ~candidate.members  # nearby to the likeliest draw, and so is its lonely member
-    rest[everybody[9]] = True
-    assert (merged.nearby == rest).all()
-    (pair,) = _merged(draws[:2])  # of two, either is enough
-    assert np.flatnonzero(pair.members).tolist() == everybody[:9].tolist()
-    (alone,) = _merged([doubtful])
-    assert np.flatnonzero(alone.members).tolist() == everybody[9:].tolist()
-    assert _merged([]) == []
-
-
-def test_a_large_set_is_embedded_once_a_small_one_three_times():
-    calls = []
-
-    def embed(panel, rng):
-        calls.append(len(panel))
-        return series_views(panel, rng)
-
-    for n_samples in (60, 1501):
-        panel, codes = make_panel(n_samples, n_timepoints=12)
-        find_evidence(partial(embed, panel), codes, 3, np.random.default_rng(0))
-    assert calls == [60, 60, 60, 1501]
 
 
 def test_only_doubtful_groups_can_be_accused_by_denials(planted):

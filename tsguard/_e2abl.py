@@ -1,6 +1,5 @@
 """E2ABL: train a clean classifier on data that may hide a backdoor."""
 
-from functools import partial
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -251,8 +250,7 @@ class E2ABLClassifier(NeuralClassifier):
             return LossDropIsolation(data.codes, rates)
         rng = numpy_stream(seed, "evidence")
         with torch_threads_kept():
-            embed = partial(self._views, panel)
-            evidence = find_evidence(embed, data.codes, data.n_classes, rng)
+            evidence = find_evidence(self._views(panel, rng), data.codes, data.n_classes, rng)
         return EvidenceIsolation(data.codes, data.n_classes, evidence, rates)
 
     def _keep_verdict(self, verdict: Verdict, codes: NDArray[np.int64], records: Records) -> None:

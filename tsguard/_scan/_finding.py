@@ -1,7 +1,6 @@
 """What was found out about every series, from an audit alone or from a trained classifier."""
 
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -103,7 +102,7 @@ def audit(panel: Panel, labels: NDArray[Any], seed: int) -> Finding:
     codes = codes.astype(np.int64)
     rng = numpy_stream(seed, "evidence")  # as in E2ABLClassifier
     with torch_threads_kept():  # for whoever trains in this process afterwards
-        evidence = find_evidence(partial(series_views, panel), codes, len(classes), rng)
+        evidence = find_evidence(series_views(panel, rng), codes, len(classes), rng)
     verdict = decide(evidence, codes, np.zeros((len(codes), len(classes))))
     return Finding(
         classes,

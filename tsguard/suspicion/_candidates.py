@@ -1,6 +1,6 @@
 """Candidate backdoors: the most suspicious group of each class, and how suspicious it is."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -20,7 +20,7 @@ WEAK_SIGNATURE = 3.5  # deviations that are enough for a sample of a class that 
 HINT = 1.5  # deviations that make a sample of an accused class doubtful
 FEW = 0.3  # content alone adds at most this share to a group, else it is ordinary confusion
 MIN_LABELS = 1.5  # effective number of labels of a scattered group
-SCATTERED_INTERCEPT = 1.0
+SCATTERED_INTERCEPT = 1.1
 HELPED_PENALTY = 1.5  # log-odds that a group loses whose signature alone would not hold it together
 SMALL_SET, SMALL_PENALTY = 60, 2.0  # log-odds that a candidate of a small set loses
 
@@ -71,14 +71,14 @@ class Candidate:
 
 
 def find_candidates(
-    draws: list[tuple[Signature, Votes]], codes: Codes, rng: np.random.Generator
+    signature: Signature, votes: Votes, codes: Codes, rng: np.random.Generator
 ) -> list[Candidate]:
     """Return the best candidate of every class that has one, and of all classes together.
 
     Parameters
     ----------
-    draws : list of (Signature, Votes)
-        The evidence; several draws of what is random in it are several chances for a group to form.
+    signature : Signature
+    votes : Votes
     codes : ndarray of shape (n_samples,)
         Given class codes.
     rng : numpy.random.Generator
@@ -88,26 +88,13 @@ def find_candidates(
     list of Candidate
         Most likely first.
     """
-    candidates: list[Candidate] = []
-    for code in np.unique(codes):
-        found = [_of_class(*draw, codes, code, rng) for draw in draws]
-        candidates += _merged([one for one in found if one is not None])
+    found = [_of_class(signature, votes, codes, code, rng) for code in np.unique(codes)]
+    candidates = [candidate for candidate in found if candidate is not None]
     explained = accused_members(candidates, len(codes))
-    scattered = [_scattered(*draw, codes, explained, rng) for draw in draws]
-    there = [one for one in scattered if one is not None]
-    candidates += sorted(there, key=lambda one: -one.log_odds)[:1]
-    return sorted(candidates, key=lambda one: -one.log_odds)
-
-
-def _merged(found: list[Candidate]) -> list[Candidate]:
-    """Return the likeliest of one class's candidates, with the members that most draws accuse."""
-    if not found:
-        return []
-    best = max(found, key=lambda one: one.log_odds)
-    accused = [one for one in found if one.log_odds > 0] or [best]
-    members = 2 * np.sum([one.members for one in accused], axis=0) >= len(accused)
-    nearby = (best.members | best.nearby) & ~members
-    return [replace(best, members=members, nearby=nearby)]
+    scattered = _scattered(signature, votes, codes, explained, rng)
+    if scattered is not None:
+        candidates.append(scattered)
+    return sorted(candidates, key=lambda candidate: -candidate.log_odds)
 
 
 def accused_members(candidates: list[Candidate], n_samples: int) -> Mask:

@@ -1,6 +1,5 @@
 """From the training set alone to candidate backdoors, and from candidates to a verdict."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,7 +14,7 @@ from tsguard.suspicion._candidates import (
     is_doubtful,
 )
 from tsguard.suspicion._loss_drop import top_share
-from tsguard.suspicion._signature import DUAL_LIMIT, Signature
+from tsguard.suspicion._signature import Signature
 from tsguard.suspicion._verdict import UNKNOWN, Verdict
 from tsguard.suspicion._views import Views
 from tsguard.suspicion._votes import Codes, Floats, collect_votes, neighbour_classes
@@ -23,9 +22,6 @@ from tsguard.suspicion._votes import Codes, Floats, collect_votes, neighbour_cla
 # Below these nothing is ever suspected: poison can't be told from chance, and in samples of a few
 # values every view sees the same, so that half a class looks like a group of its own.
 MIN_SAMPLES, MIN_VALUES = 20, 10
-# With one draw it is partly chance whether the search ends at the poison. On the tuning sets three
-# found 64 and 49 % of slow triggers (10 and 5 % poison) where one found 58 and 43.
-N_DRAWS = 3
 # Share of the votes that a recovered class needs. On the tuning sets the class was right for 95 %
 # of the suspects above it and for 36 % of the others, which are better not taught a class.
 SETTLED = 0.7
@@ -52,12 +48,7 @@ class Evidence:
     classes: Floats
 
 
-def find_evidence(
-    embed: Callable[[np.random.Generator], Views],
-    codes: Codes,
-    n_classes: int,
-    rng: np.random.Generator,
-) -> Evidence:
+def find_evidence(views: Views, codes: Codes, n_classes: int, rng: np.random.Generator) -> Evidence:
     """Look for groups of samples that may be poisoned, without training anything.
 
     A poisoned sample contradicts itself: its content belongs to one class, its label says another,
@@ -65,9 +56,8 @@ def find_evidence(
 
     Parameters
     ----------
-    embed : callable
-        Maps a random generator to the label-free embeddings (``Views``) of the training set. It is
-        called ``N_DRAWS`` times, for sets of more than ``DUAL_LIMIT`` samples once.
+    views : Views
+        Label-free embeddings of the training set.
     codes : ndarray of shape (n_samples,)
         Given class codes, 0 to n_classes - 1.
     n_classes : int
@@ -79,19 +69,13 @@ def find_evidence(
         Without candidates if there are fewer than ``MIN_SAMPLES`` samples, ``MIN_VALUES`` values in
         a sample, or two classes.
     """
-    nothing = Evidence([], np.zeros((len(codes), n_classes)))
-    if len(codes) < MIN_SAMPLES or len(np.unique(codes)) < 2:
-        return nothing
-    views = embed(rng)
-    if views.n_values < MIN_VALUES:
-        return nothing
+    nobody = np.zeros((len(codes), n_classes))
+    few = len(codes) < MIN_SAMPLES or views.n_values < MIN_VALUES
+    if few or len(np.unique(codes)) < 2:
+        return Evidence([], nobody)
     votes = collect_votes(views.content, codes, n_classes, rng)
-    draws = [(Signature(views.signature, rng), votes)]
-    for _ in range(N_DRAWS - 1 if len(codes) <= DUAL_LIMIT else 0):
-        again = embed(rng)
-        seen = collect_votes(again.content, codes, n_classes, rng)
-        draws.append((Signature(again.signature, rng), seen))
-    candidates = find_candidates(draws, codes, rng)
+    signature = Signature(views.signature, rng)
+    candidates = find_candidates(signature, votes, codes, rng)
     doubted = accused_members(candidates, len(codes)) | doubtful_members(candidates, len(codes))
     classes = neighbour_classes(views.content, votes.weights, codes, doubted, n_classes, rng)
     return Evidence(candidates, classes)
