@@ -124,6 +124,9 @@ def write_table(options: argparse.Namespace) -> None:
     """Write the results file as Markdown."""
     rows = pd.DataFrame(read(RESULTS))
     rows["variant"] = pd.Categorical(rows["variant"], [*VARIANTS, *CONSTANTS])
+    whole = rows["variant"].value_counts() == len(DATASETS) * len(CONDITIONS)
+    missing = [name for name in whole.index if not whole[name]]
+    rows = rows[rows["variant"].map(whole).astype(bool)]
     names = ["CA", "ASR", "precision", "recall"]
     rows[names] = 100 * rows[names].astype(float)
     columns = {}
@@ -142,8 +145,10 @@ def write_table(options: argparse.Namespace) -> None:
         "`python benchmarks/ablations.py run` fills; do not edit. FCN, dirty labels, 10 %, seed "
         f"{SEED}, at most {N_TRAIN} training series of {', '.join(DATASETS)} (**tuning sets**: "
         f"in-sample), bfloat16. Means in %. {versions}; {rows['device'].iloc[-1]}.",
-        markdown(table),
+        markdown(table[~table["variant"].isin(missing)]),
     ]
+    if missing:
+        parts.append(f"Not (wholly) run yet: {'; '.join(missing)}.")
     RESULTS.with_suffix(".md").write_text("\n\n".join(parts) + "\n")
 
 
