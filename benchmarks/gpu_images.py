@@ -20,7 +20,7 @@ from typing import Any
 
 import torch
 
-from tsguard._bench._cell import _changes, _describe, _row
+from tsguard._bench._cell import changes, describe_data, new_row
 from tsguard._bench._grid import Config
 from tsguard._bench._machine import PeakMemory, describe_device
 from tsguard._bench._results import Row, cell_path, read_row, write_row
@@ -124,9 +124,9 @@ class Bench:
         start, memory = time.perf_counter(), PeakMemory()
         experiment = self.experiment(config["dataset"], config["attack"], config["rate"])
         classifier, metrics, seconds = experiment.run(config["defense"])
-        return _row(config, "ok") | {
-            "metrics": metrics | _changes(classifier, experiment.poisoned),
-            "data": _describe(experiment),
+        return new_row(config, "ok") | {
+            "metrics": metrics | changes(classifier, experiment.poisoned),
+            "data": describe_data(experiment),
             "seconds": round(seconds, 3),
             "device": describe_device(classifier.device_),
             "warnings": [],

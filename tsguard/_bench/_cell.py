@@ -58,7 +58,7 @@ def run_cell(config: Config, learned: str | None, machine: Machine) -> Row:
         result = _run(config, learned, machine)
     except Exception as error:
         return failed_row(config, error)
-    return _row(config, "ok") | {
+    return new_row(config, "ok") | {
         **result,
         "total_seconds": round(time.perf_counter() - start, 3),
         "peak_memory_mb": memory.megabytes(),
@@ -70,7 +70,7 @@ def failed_row(config: Config, error: BaseException) -> Row:
     """Return what is to be stored of a cell that could not be run."""
     trace = "".join(traceback.format_exception(error))
     message = f"{type(error).__name__}: {error}"
-    return _row(config, "failed") | {"error": message, "traceback": trace}
+    return new_row(config, "failed") | {"error": message, "traceback": trace}
 
 
 def learn_trigger(config: Config, machine: Machine) -> str | BaseException:
@@ -93,7 +93,8 @@ def learn_trigger(config: Config, machine: Machine) -> str | BaseException:
         return error
 
 
-def _row(config: Config, status: str) -> Row:
+def new_row(config: Config, status: str) -> Row:
+    """Return what every stored cell has, its results left empty."""
     return {
         "format": FORMAT,
         "status": status,
@@ -128,8 +129,8 @@ def _run(config: Config, learned: str | None, machine: Machine) -> Row:
     if config["attack"] == NOTHING:  # the trigger that measured it belongs to no attack
         metrics |= {"attack_success_rate": None, "robust_accuracy": None}
     return {
-        "metrics": metrics | _changes(classifier, experiment.poisoned),
-        "data": _describe(experiment),
+        "metrics": metrics | changes(classifier, experiment.poisoned),
+        "data": describe_data(experiment),
         "seconds": round(seconds, 3),
         "device": describe_device(classifier.device_),
         "warnings": sorted({str(one.message) for one in caught}),
@@ -143,7 +144,7 @@ def _trigger(config: Config, learned: str | None) -> Trigger:
     return make_trigger("patch" if is_nothing else config["attack"], config["attack_parameters"])
 
 
-def _changes(classifier: NeuralClassifier, poisoned: PoisonedDataset) -> dict[str, float]:
+def changes(classifier: NeuralClassifier, poisoned: PoisonedDataset) -> dict[str, float]:
     """Return which shares of the training set the defense suspected and relabelled."""
     shares = {}
     if hasattr(classifier, "suspect_mask_"):
@@ -153,7 +154,8 @@ def _changes(classifier: NeuralClassifier, poisoned: PoisonedDataset) -> dict[st
     return shares
 
 
-def _describe(experiment: Experiment) -> dict[str, Any]:
+def describe_data(experiment: Experiment) -> dict[str, Any]:
+    """Return the sizes, target and digest of an experiment's poisoned set."""
     dataset, poisoned = experiment.dataset, experiment.poisoned
     digest = hashlib.sha256(poisoned.X.tobytes())
     digest.update("\n".join(map(str, poisoned.y.tolist())).encode())
