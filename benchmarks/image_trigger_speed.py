@@ -35,8 +35,8 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--triggers", nargs="+", default=list_triggers())
-    parser.add_argument("--images", type=int, default=50_000, help="images of 3 by 32 by 32")
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--images", type=int, default=5_000, help="images of 3 by 32 by 32")
+    parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--out", type=Path, help="folder for image_trigger_speed.json and .md")
     options = parser.parse_args()
     X = numpy_stream(0, "images").integers(0, 256, (options.images, 3, 32, 32), dtype=np.uint8)
