@@ -14,10 +14,7 @@ def folder_in_one_go(target: Path) -> Iterator[Path]:
 
     Whatever was at `target` is replaced then; whether it may be is the caller's business.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = _beside(target)
-    part.mkdir()
-    try:
+    with _part_folder(target) as part:
         yield part
         if not target.exists():
             part.rename(target)
@@ -30,8 +27,6 @@ def folder_in_one_go(target: Path) -> Iterator[Path]:
             if not target.exists():
                 old.rename(target)
         shutil.rmtree(old, ignore_errors=True)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
 
 
 @contextmanager
@@ -47,10 +42,7 @@ def files_in_one_go(target: Path) -> Iterator[Path]:
     """
     if target.exists() and not target.is_dir():
         raise NotADirectoryError(f"out must be a folder, got the file {target}; choose another.")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = _beside(target)
-    part.mkdir()
-    try:
+    with _part_folder(target) as part:
         yield part
         if not target.exists():
             part.rename(target)
@@ -59,8 +51,6 @@ def files_in_one_go(target: Path) -> Iterator[Path]:
             if (target / entry.name).is_dir():
                 shutil.rmtree(target / entry.name)
             entry.replace(target / entry.name)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
 
 
 @contextmanager
@@ -103,6 +93,18 @@ def explain(error: OSError, what: str) -> OSError:
         f"{what} could not be written ({where}{reason}); free some space, change the permissions "
         "or choose another place."
     )
+
+
+@contextmanager
+def _part_folder(target: Path) -> Iterator[Path]:
+    """Give a new folder beside `target`; what is left of it in the end is removed."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = _beside(target)
+    part.mkdir()
+    try:
+        yield part
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
 
 
 def _beside(target: Path) -> Path:
