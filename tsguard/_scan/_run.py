@@ -20,7 +20,7 @@ from tsguard._random import resolve_seed
 from tsguard._scan._decisions import Decision, Reviewed, apply_decisions, read_decisions
 from tsguard._scan._finding import Finding, audit, finding_of
 from tsguard._scan._folder import check_replaceable
-from tsguard._tables import Options, SeriesFile, Values, open_reader, read_series
+from tsguard._tables import Options, SeriesFile, Values, open_reader, series_of
 from tsguard._validation import Panel, to_panel
 
 if TYPE_CHECKING:
@@ -169,9 +169,9 @@ def scan(
     inputs = [_path(one) for one in (data, labels, decisions)]
     target = Path(out).expanduser().absolute()
     check_replaceable(target, inputs, decisions is not None)
-    open_reader(data, options)  # what is wrong with it is said before anything else
+    reader = open_reader(data, options)  # what is wrong with it is said before anything else
     say(f"reading {data}")
-    source = read_series(Path(data), options)
+    source = series_of(reader, options)
     decided = [] if decisions is None else read_decisions(Path(decisions), source.labels)
     reviewed = apply_decisions(decided, source.labels)
     check_classes(source, reviewed)

@@ -8,6 +8,7 @@ from tsguard._tables._series import (
     open_reader,
     read_chunks,
     read_series,
+    series_of,
 )
 
 __all__ = [
@@ -20,5 +21,6 @@ __all__ = [
     "open_reader",
     "read_chunks",
     "read_series",
+    "series_of",
     "text_errors",
 ]

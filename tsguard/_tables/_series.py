@@ -129,7 +129,11 @@ def read_series(path: str | os.PathLike[str], options: Options | None = None) ->
         If a package for the format is missing.
     """
     options = options or Options()
-    reader = open_reader(path, options)
+    return series_of(open_reader(path, options), options)
+
+
+def series_of(reader: Reader, options: Options) -> SeriesFile:
+    """Read all series of an opened file and their labels; see :func:`read_series`."""
     rows = _read_all(reader)
     ids = [row.id for row in rows if row.id is not None]
     names = ids if len(ids) == len(rows) and len(set(ids)) == len(ids) else None
