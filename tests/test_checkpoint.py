@@ -423,7 +423,7 @@ def rewrite(folder, change):
     path = folder / "checkpoint.json"
     index = json.loads(path.read_bytes())
     change(index)
-    index["sha256"] = module._digest_of_values(index)
+    index["sha256"] = module.digest_of_values(index, allow_nan=True)
     path.write_text(json.dumps(index))
 
 

@@ -22,8 +22,8 @@ from sklearn.exceptions import NotFittedError
 
 import tsguard
 from tsguard import E2ABLClassifier, attacks, defenses, load, poison, save
+from tsguard._identity import digest_of_values
 from tsguard._persistence import _registry
-from tsguard._persistence._folder import _digest
 from tsguard._persistence._registry import attributes_of, known_classes
 from tsguard.defenses import StandardClassifier
 
@@ -378,7 +378,7 @@ def sign(folder, change=lambda told: None):
         data = (folder / name).read_bytes()
         told["files"][name] = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
     change(told)
-    told["sha256"] = _digest(told)
+    told["sha256"] = digest_of_values(told, allow_nan=False)
     (folder / "model.json").write_text(json.dumps(told))
 
 

@@ -20,6 +20,7 @@ import safetensors.torch
 from torch import Tensor
 
 from tsguard._atomic import explain, file_in_one_go
+from tsguard._identity import digest_of_values
 
 FORMAT = "tsguard-checkpoint"
 FORMAT_VERSION = 1
@@ -213,7 +214,7 @@ class Checkpoint:
             index = json.loads((self.folder / _INDEX).read_bytes())
             known = isinstance(index, dict) and index.get("format") == FORMAT
             newer = known and int(index["format_version"]) > FORMAT_VERSION
-            intact = known and index.get("sha256") == _digest_of_values(index)
+            intact = known and index.get("sha256") == digest_of_values(index, allow_nan=True)
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise self.damaged(error) from error
         if newer:
@@ -265,7 +266,7 @@ class Checkpoint:
     def _write_index(self) -> None:
         version = {"format": FORMAT, "format_version": FORMAT_VERSION}
         index = {**version, **self._identity, "runs": self._entries}
-        index["sha256"] = _digest_of_values(index)
+        index["sha256"] = digest_of_values(index, allow_nan=True)  # a mean loss may be NaN
         with file_in_one_go(self.folder / _INDEX) as part:
             _write_through(part, json.dumps(index, indent=1).encode("ascii"))
 
@@ -288,12 +289,6 @@ def _difference(index: dict[str, Any], identity: dict[str, Any]) -> str | None:
         elif there != here:
             return f"{name} is {there!r} there and {here!r} here"
     return None
-
-
-def _digest_of_values(index: dict[str, Any]) -> str:
-    """Return the checksum of all entries but the checksum itself, however they are laid out."""
-    rest = {key: value for key, value in index.items() if key != "sha256"}
-    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode("ascii")).hexdigest()
 
 
 def _write_through(path: Path, data: bytes) -> None:

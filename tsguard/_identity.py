@@ -1,6 +1,7 @@
-"""What tells one fit from another: version, class, parameters and data, as plain values."""
+"""What tells one fit from another, as plain values, and the checksum that files of ours carry."""
 
 import hashlib
+import json
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,19 @@ def identity_of(estimator: BaseEstimator, X: NDArray[Any], y: NDArray[Any]) -> d
         },
         "data": {"X": _digest_of_array(X), "y": _digest_of_text(repr(y.tolist()))},
     }
+
+
+def digest_of_values(described: dict[str, Any], *, allow_nan: bool) -> str:
+    """Return the checksum of all entries but ``"sha256"``, however they are laid out.
+
+    Raises
+    ------
+    ValueError
+        If a number is not finite and ``allow_nan`` is False.
+    """
+    rest = {key: value for key, value in described.items() if key != "sha256"}
+    text = json.dumps(rest, sort_keys=True, allow_nan=allow_nan)
+    return hashlib.sha256(text.encode("ascii")).hexdigest()
 
 
 def _plain(value: Any) -> Any:

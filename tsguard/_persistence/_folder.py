@@ -19,6 +19,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from tsguard._atomic import folder_in_one_go
+from tsguard._identity import digest_of_values
 
 FORMAT = "tsguard-model"
 FORMAT_VERSION = 1
@@ -118,7 +119,7 @@ def write_folder(
         name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
         for name, data in contents.items()
     }
-    description["sha256"] = _digest(description)
+    description["sha256"] = digest_of_values(description, allow_nan=False)
     contents[_DESCRIPTION] = json.dumps(description, indent=1, allow_nan=False).encode("ascii")
     with folder_in_one_go(folder) as part:
         for name, data in contents.items():
@@ -173,7 +174,7 @@ def _read_description(folder: Path) -> dict[str, Any]:
             f"by tsguard {description.get('tsguard_version')}; update tsguard."
         )
     try:
-        digest = _digest(description)
+        digest = digest_of_values(description, allow_nan=False)
     except (ValueError, RecursionError) as error:
         raise damaged(error) from error
     if version < 1 or description.get("sha256") != digest:
@@ -207,13 +208,6 @@ def _read_checked(folder: Path, name: str, declared: dict[str, Any]) -> bytes:
     if hashlib.sha256(data).hexdigest() != take(declared, "sha256", str):
         raise damaged("its checksum does not match", name)
     return data
-
-
-def _digest(description: dict[str, Any]) -> str:
-    """Return the checksum of a description's values, however they are laid out."""
-    rest = {key: value for key, value in description.items() if key != "sha256"}
-    text = json.dumps(rest, sort_keys=True, allow_nan=False)
-    return hashlib.sha256(text.encode("ascii")).hexdigest()
 
 
 def _unpack(data: bytes) -> Arrays:
