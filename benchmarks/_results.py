@@ -1,5 +1,6 @@
-"""Results files: one JSON line per finished cell, tables in Markdown."""
+"""What the benchmarks share: their command line, one JSON line per finished cell, Markdown."""
 
+import argparse
 import json
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -9,6 +10,28 @@ from typing import Any
 import pandas as pd
 
 Row = dict[str, Any]
+
+
+def two_commands(
+    description: str | None,
+    run: Callable[[argparse.Namespace], None],
+    write: Callable[[argparse.Namespace], None],
+    names: tuple[str, str] = ("run", "table"),
+) -> tuple[argparse.ArgumentParser, argparse.ArgumentParser, argparse.ArgumentParser]:
+    """Return a parser with a command that fills a results file and one that reads it, and both.
+
+    The first has ``--data`` and ``--jobs``; more options are the caller's.
+    """
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawTextHelpFormatter
+    )
+    commands = parser.add_subparsers(required=True)
+    first, second = (commands.add_parser(name) for name in names)
+    first.add_argument("--data", type=Path, default=None, help="folder of the data sets")
+    first.add_argument("--jobs", type=int, default=2, help="processes, one thread each")
+    first.set_defaults(command=run)
+    second.set_defaults(command=write)
+    return parser, first, second
 
 
 def read(path: Path) -> list[Row]:

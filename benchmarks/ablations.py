@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from _results import Row, markdown, read, run_missing
+from _results import Row, markdown, read, run_missing, two_commands
 
 RESULTS = Path(__file__).parent.parent / "docs" / "results" / "ablations.jsonl"
 DATASETS = ("SyntheticControl", "Libras", "ItalyPowerDemand", "ECG200", "OSULeaf", "Adiac")
@@ -50,16 +50,7 @@ KEYS = ["dataset", "attack", "rate", "variant"]
 
 def main() -> None:
     """Parse the command line and run the command."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    commands = parser.add_subparsers(required=True)
-    run = commands.add_parser("run")
-    run.add_argument("--data", type=Path, default=None, help="folder of the archive's files")
-    run.add_argument("--jobs", type=int, default=2, help="processes, one thread each")
-    run.set_defaults(command=run_grid)
-    table = commands.add_parser("table")
-    table.set_defaults(command=write_table)
+    parser, *_ = two_commands(__doc__, run_grid, write_table)
     options = parser.parse_args()
     options.command(options)
 

@@ -17,7 +17,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import pandas as pd
-from _results import Row, markdown, read, run_missing
+from _results import Row, markdown, read, run_missing, two_commands
 
 RESULTS = Path(__file__).parent.parent / "docs" / "results" / "attack_success.jsonl"
 
@@ -49,13 +49,7 @@ TAKES = 0.5
 
 def main() -> None:
     """Parse the command line and run the command."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    commands = parser.add_subparsers(required=True)
-    run = commands.add_parser("run")
-    run.add_argument("--data", type=Path, default=None, help="folder of the archive's files")
-    run.add_argument("--jobs", type=int, default=2, help="processes, one thread each")
+    parser, run, table = two_commands(__doc__, run_grid, write_table)
     run.add_argument("--attacks", nargs="+", default=None, help="default: all triggers")
     run.add_argument("--plugin", action="append", default=[], help="file or module of your own")
     run.add_argument("--modes", nargs="+", default=list(MODES), choices=MODES)
@@ -68,10 +62,7 @@ def main() -> None:
         "--triggers", type=Path, default=None, help="folder that keeps learned triggers for reuse"
     )
     run.add_argument("--precision", default="float32", choices=("float32", "bfloat16"))
-    run.set_defaults(command=run_grid)
-    table = commands.add_parser("table")
     table.add_argument("--results", type=Path, default=RESULTS)
-    table.set_defaults(command=write_table)
     options = parser.parse_args()
     options.command(options)
 

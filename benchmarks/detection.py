@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from _results import Row, markdown, read, run_missing
+from _results import Row, markdown, read, run_missing, two_commands
 
 RESULTS = Path(__file__).parent.parent / "docs" / "results" / "detection.jsonl"
 PICTURE = Path(__file__).parent.parent / "docs" / "images" / "suspicion_reliability.png"
@@ -56,21 +56,12 @@ BINS = np.array([0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0
 
 def main() -> None:
     """Parse the command line and run the command."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    commands = parser.add_subparsers(required=True)
-    run = commands.add_parser("run")
-    run.add_argument("--data", type=Path, default=None, help="folder of the archive's files")
-    run.add_argument("--jobs", type=int, default=2, help="processes, one thread each")
+    parser, run, table = two_commands(__doc__, run_grid, write_table)
     run.add_argument("--backbones", nargs="+", default=["fcn"])
     run.add_argument("--seeds", nargs="+", type=int, default=[0])
     run.add_argument("--results", type=Path, default=RESULTS)
     run.add_argument("--precision", default="float32", choices=("float32", "bfloat16"))
-    run.set_defaults(command=run_grid)
-    table = commands.add_parser("table")
     table.add_argument("--results", type=Path, default=RESULTS)
-    table.set_defaults(command=write_table)
     options = parser.parse_args()
     options.command(options)
 

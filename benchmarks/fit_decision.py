@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from _results import Row, markdown, read, run_missing
+from _results import Row, markdown, read, run_missing, two_commands
 
 RESULTS = Path(__file__).parent.parent / "docs" / "results" / "decision_candidates.jsonl"
 TABLE = RESULTS.with_name("decision_fit.md")
@@ -36,19 +36,10 @@ PURE = 0.5  # a group counts as poison if at least this share of it is
 
 def main() -> None:
     """Parse the command line and run the command."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    commands = parser.add_subparsers(required=True)
-    collect = commands.add_parser("collect")
-    collect.add_argument("--data", type=Path, default=None, help="folder of the archive's files")
-    collect.add_argument("--jobs", type=int, default=2)
+    parser, collect, fit = two_commands(__doc__, run_grid, fit_weights, ("collect", "fit"))
     collect.add_argument("--seeds", nargs="+", type=int, default=[0, 1])
     collect.add_argument("--clean-seeds", nargs="+", type=int, default=[0, 1, 2, 3, 4])
-    collect.set_defaults(command=run_grid)
-    fit = commands.add_parser("fit")
     fit.add_argument("--alarms", type=float, default=0.02, help="share of clean runs, 0 to 1")
-    fit.set_defaults(command=fit_weights)
     options = parser.parse_args()
     options.command(options)
 

@@ -14,7 +14,7 @@ import os
 from pathlib import Path
 
 import pandas as pd
-from _results import Row, markdown, read, run_missing
+from _results import Row, markdown, read, run_missing, two_commands
 
 RESULTS = Path(__file__).parent.parent / "docs" / "results" / "image_results.jsonl"
 
@@ -48,13 +48,7 @@ SCORES = {
 
 def main() -> None:
     """Parse the command line and run the command."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    commands = parser.add_subparsers(required=True)
-    run = commands.add_parser("run")
-    run.add_argument("--data", type=Path, default=None, help="folder of the sheets")
-    run.add_argument("--jobs", type=int, default=2, help="processes, one thread each")
+    parser, run, table = two_commands(__doc__, run_grid, write_table)
     run.add_argument("--datasets", nargs="+", default=list(DATASETS), choices=DATASETS)
     run.add_argument("--attacks", nargs="+", default=None, help="instead of those of the data set")
     run.add_argument("--methods", nargs="+", default=list(METHODS), choices=METHODS)
@@ -62,10 +56,7 @@ def main() -> None:
     run.add_argument("--seeds", nargs="+", type=int, default=[0])
     run.add_argument("--epochs", type=int, default=None, help="instead of those of the data set")
     run.add_argument("--results", type=Path, default=RESULTS)
-    run.set_defaults(command=run_grid)
-    table = commands.add_parser("table")
     table.add_argument("--results", type=Path, default=RESULTS)
-    table.set_defaults(command=write_table)
     options = parser.parse_args()
     options.command(options)
 

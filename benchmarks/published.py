@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from _results import Row, markdown, read, run_missing
+from _results import Row, markdown, read, run_missing, two_commands
 
 RESULTS = Path(__file__).parent.parent / "docs" / "results" / "published.jsonl"
 PUBLISHED = Path(__file__).parent / "published_accuracies.csv"
@@ -40,21 +40,12 @@ KEYS = ["dataset", "backbone", "recipe", "seed"]
 
 def main() -> None:
     """Parse the command line and run the command."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    commands = parser.add_subparsers(required=True)
-    run = commands.add_parser("run")
-    run.add_argument("--data", type=Path, default=None, help="folder of the archive's files")
+    parser, run, _ = two_commands(__doc__, run_grid, write_table)
     run.add_argument("--datasets", nargs="+", default=DATASETS)
     run.add_argument("--backbones", nargs="+", choices=BACKBONES, default=BACKBONES)
     run.add_argument("--recipes", nargs="+", choices=RECIPES, default=["default", "a tenth"])
     run.add_argument("--seeds", nargs="+", type=int, default=[0])
     run.add_argument("--precision", default="bfloat16", help="of training: bfloat16 or float32")
-    run.add_argument("--jobs", type=int, default=2, help="processes, one thread each")
-    run.set_defaults(command=run_grid)
-    table = commands.add_parser("table")
-    table.set_defaults(command=write_table)
     options = parser.parse_args()
     options.command(options)
 
