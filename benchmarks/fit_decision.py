@@ -30,6 +30,8 @@ DATASETS = (
 N_TRAIN = 500
 ATTACKS = ("patch", "hum", "noise", "sine", "blend", "warp", "phase", "pulse", "morph")
 RATES = (0.1, 0.05, 0.02)
+#: Unpoisoned runs: as it is; classes of uneven sizes; one class three times as large as the others.
+CLEAN = ("none", "uneven", "lone")
 KEYS = ["dataset", "attack", "rate", "seed"]
 PURE = 0.5  # a group counts as poison if at least this share of it is
 
@@ -38,15 +40,20 @@ def main() -> None:
     """Parse the command line and run the command."""
     parser, collect, fit = two_commands(__doc__, run_grid, fit_weights, ("collect", "fit"))
     collect.add_argument("--seeds", nargs="+", type=int, default=[0, 1])
-    collect.add_argument("--clean-seeds", nargs="+", type=int, default=[0, 1, 2, 3, 4])
-    fit.add_argument("--alarms", type=float, default=0.02, help="share of clean runs, 0 to 1")
+    collect.add_argument("--clean-seeds", nargs="+", type=int, default=list(range(8)))
+    fit.add_argument("--alarms", type=float, default=0.03, help="share of clean runs, 0 to 1")
     options = parser.parse_args()
     options.command(options)
 
 
 def run_grid(options: argparse.Namespace) -> None:
     """Collect the candidates of the cells that are missing."""
-    clean = [(name, "none", 0.0, seed) for seed in options.clean_seeds for name in DATASETS]
+    clean = [
+        (name, kind, 0.0, seed)
+        for kind in CLEAN
+        for seed in options.clean_seeds[: None if kind == "none" else 3]
+        for name in DATASETS
+    ]
     attacked = [
         (name, attack, rate, seed)
         for seed in options.seeds
@@ -69,7 +76,8 @@ def run_cell(data: Path | None, dataset: str, attack: str, rate: float, seed: in
     loaded = load_dataset(dataset, root=data)
     size = min(N_TRAIN, int(0.9 * len(loaded.y_train)))
     loaded = subsample(loaded, max(size, loaded.n_classes), 100, random_state=seed)
-    X, y, hit = loaded.X_train, loaded.y_train, np.zeros(len(loaded.y_train), bool)
+    kept = _kept(loaded.y_train, attack, seed)
+    X, y, hit = loaded.X_train[kept], loaded.y_train[kept], np.zeros(len(kept), bool)
     target = draw_target(loaded, seed)
     if rate > 0:
         p = poison(X, y, attack, rate=rate, target=target, random_state=seed)
@@ -99,11 +107,25 @@ def run_cell(data: Path | None, dataset: str, attack: str, rate: float, seed: in
     }
 
 
+def _kept(labels: np.ndarray, kind: str, seed: int) -> np.ndarray:
+    """Return the rows that stay when classes lose as much as the kind of run wants."""
+    rng = np.random.default_rng(seed)
+    classes, codes = np.unique(labels, return_inverse=True)
+    shares = np.ones(len(classes))
+    if kind == "uneven":
+        shares = np.exp(-np.abs(rng.normal(0, 0.7, len(classes))))
+    elif kind == "lone":
+        shares = np.where(np.arange(len(classes)) == rng.integers(len(classes)), 1, 0.35)
+    rows = [rng.permutation(np.flatnonzero(codes == code)) for code in range(len(classes))]
+    kept = [own[: max(3, round(share * len(own)))] for own, share in zip(rows, shares, strict=True)]
+    return np.sort(np.concatenate(kept))
+
+
 def fit_weights(options: argparse.Namespace) -> None:
     """Judge every set by weights fitted on the others, print the weights of all."""
     from tsguard.suspicion._candidates import WEIGHTS, log_odds
 
-    names = [*WEIGHTS, "helped", "small_set"]
+    names = list(WEIGHTS)
     cells = pd.DataFrame(read(RESULTS))
     rows = cells.explode("candidates", ignore_index=True).dropna(subset="candidates")
     rows = rows.drop(columns="candidates").join(
@@ -114,9 +136,9 @@ def fit_weights(options: argparse.Namespace) -> None:
     judged = []
     for dataset in DATASETS:
         others = rows["dataset"] != dataset
-        model, threshold = _fit(rows[others], names, options.alarms)
+        weights = _fit(rows[others], names, options.alarms)
         here = rows[~others].copy()
-        here["refit"] = model.decision_function(here[names]) - threshold
+        here["refit"] = here[names] @ weights[names] + weights["intercept"]
         judged.append(here)
     judged = pd.concat(judged)
     summary = pd.DataFrame(
@@ -125,9 +147,7 @@ def fit_weights(options: argparse.Namespace) -> None:
             "refitted without the set": _rates(cells, judged, "refit"),
         }
     )
-    model, threshold = _fit(rows, names, options.alarms)
-    weights = dict(zip(names, model.coef_[0].round(2).tolist(), strict=True))
-    intercept = round(float(model.intercept_[0] - threshold), 2)
+    weights = _fit(rows, names, options.alarms).round(2).to_dict()
     parts = [
         "# Weights of the decision, refitted",
         "Written by `python benchmarks/fit_decision.py fit` from `decision_candidates.jsonl`; do "
@@ -139,24 +159,23 @@ def fit_weights(options: argparse.Namespace) -> None:
         markdown(summary.round(1).rename_axis("runs").reset_index()),
         "## By data set, weights in use",
         markdown(_by_dataset(cells, judged)),
-        f"Fitted on all sets: intercept {intercept}, weights `{weights}`.",
+        f"Fitted on all sets: `{weights}`.",
     ]
     TABLE.write_text("\n\n".join(parts) + "\n")
     print(TABLE.read_text())
 
 
-def _fit(rows: pd.DataFrame, names: list[str], alarms: float):
-    """Return the model and the threshold that few clean runs reach."""
+def _fit(rows: pd.DataFrame, names: list[str], alarms: float) -> pd.Series:
+    """Return weights and intercept (last), the latter so that few clean runs are above 0."""
     from sklearn.linear_model import LogisticRegression
+    from sklearn.preprocessing import StandardScaler
 
-    model = LogisticRegression(C=1.0, max_iter=2000).fit(rows[names], rows["is_poison"])
-    clean = rows[rows["rate"] == 0]
-    highest = (
-        pd.Series(model.decision_function(clean[names]))
-        .groupby([clean["dataset"].to_numpy(), clean["seed"].to_numpy()])
-        .max()
-    )
-    return model, float(np.quantile(highest, 1 - alarms))
+    scaler = StandardScaler().fit(rows[names])
+    model = LogisticRegression(max_iter=2000).fit(scaler.transform(rows[names]), rows["is_poison"])
+    weights = pd.Series(model.coef_[0] / scaler.scale_, names)
+    clean = rows[rows["attack"] == "none"]
+    highest = (clean[names] @ weights).groupby([clean["dataset"], clean["seed"]]).max()
+    return pd.concat([weights, pd.Series({"intercept": -highest.quantile(1 - alarms)})])
 
 
 def _by_dataset(cells: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
@@ -190,10 +209,14 @@ def _rates(cells: pd.DataFrame, rows: pd.DataFrame, score: str) -> pd.Series:
         for attack in ATTACKS:
             of = (cells["attack"] == attack) & (cells["rate"] == rate)
             shares[f"found: {attack} {rate:.0%}"] = 100 * found[of].mean()
-    attacked = cells["rate"] > 0
+    for kind in CLEAN[1:]:
+        name = {"uneven": "classes of uneven sizes", "lone": "one large class"}[kind]
+        of = cells["attack"] == kind
+        shares[f"accused without poison: {name}"] = 100 * false[of].mean()
+    attacked, clean = cells["rate"] > 0, cells["attack"] == "none"
     shares["**found: all**"] = 100 * found[attacked].mean()
     shares["**wrong class accused as well, or instead**"] = 100 * false[attacked].mean()
-    shares["**accused without poison**"] = 100 * false[~attacked].mean()
+    shares["**accused without poison**"] = 100 * false[clean].mean()
     return pd.Series(shares)
 
 

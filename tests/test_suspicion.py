@@ -26,7 +26,7 @@ from tsguard.suspicion import (
     top_share,
     trigger_probability,
 )
-from tsguard.suspicion._candidates import is_doubtful
+from tsguard.suspicion._candidates import PRECAUTION, is_doubtful, size_surplus
 from tsguard.suspicion._evidence import weigh_denials
 from tsguard.suspicion._signature import Signature
 from tsguard.suspicion._votes import collect_votes, neighbour_classes
@@ -165,6 +165,35 @@ def test_an_attack_that_maps_every_class_to_the_next_gives_pure_candidates():
     assert np.flatnonzero(found).tolist() == rows.tolist()
 
 
+def test_a_class_that_is_larger_by_a_group_speaks_against_it():
+    sizes = np.array([19, 20, 21, 20])
+    poisoned, natural = size_surplus(18, 38, sizes), size_surplus(8, 20, sizes)
+    assert poisoned > 2
+    assert natural < -2
+    assert size_surplus(18, 38, sizes[:1]) == 0  # of one other class nothing is usual
+    # Where sizes differ anyway, or the class is large without the group too, it means little.
+    assert abs(size_surplus(18, 38, np.array([10, 20, 40, 80]))) < 0.5
+    assert abs(size_surplus(18, 200, sizes)) < 0.2
+
+
+@given(st.integers(1, 99), st.lists(st.integers(1, 500), min_size=2, max_size=9))
+def test_the_size_of_a_class_alone_never_settles_anything(n_members, sizes):
+    assert abs(size_surplus(n_members, 100, np.array(sizes))) < 3.1
+
+
+def test_a_group_that_outnumbers_all_other_classes_is_no_candidate():
+    """Whatever part of such a class is looked at, the few others will lack what it shares."""
+    panel, codes = make_panel(480)
+    rows = np.flatnonzero(codes == 0)[:40]
+    panel, labels = plant(panel, codes, rows)
+    few = np.flatnonzero(codes != 0)[:30]
+    kept = np.sort(np.concatenate([np.flatnonzero(codes == 0), few]))
+    with_all = look(panel, labels).candidates
+    with_few = look(panel[kept], labels[kept]).candidates
+    assert max(one.members.sum() for one in with_all if one.targets == (0,)) >= 40
+    assert not [one for one in with_few if one.targets == (0,) and one.members.sum() >= 40]
+
+
 def test_suspects_have_no_class_before_the_main_head_is_asked(planted):
     evidence, labels, _, poisoned = planted
     verdict = decide(evidence, labels)
@@ -215,7 +244,7 @@ def test_labels_of_suspects_without_a_class_are_denied_once_the_main_head_was_as
         assert (targets.main_weight.numpy()[poisoned] == 0).all()
 
 
-def less_sure(evidence, log_odds=-1.0, **changes):
+def less_sure(evidence, log_odds=PRECAUTION / 2, **changes):
     """The same evidence, had its best candidate been less convincing."""
     best = replace(evidence.candidates[0], log_odds=log_odds, **changes)
     return replace(evidence, candidates=[best])
@@ -268,7 +297,7 @@ def test_only_doubtful_groups_can_be_accused_by_denials(planted):
     assert is_doubtful(doubtful, [doubtful])
     whole_class = {**doubtful.statistics, "class_share": -0.1}
     many_labels = {"strength": 1.0, "share": -2.0}
-    for change in ({"log_odds": -2.5}, {"log_odds": 0.5}):
+    for change in ({"log_odds": 1.2 * PRECAUTION}, {"log_odds": 0.5}):
         assert not is_doubtful(replace(doubtful, **change), [doubtful])
     for statistics in (whole_class, many_labels):
         changed = replace(doubtful, statistics=statistics)
@@ -299,7 +328,7 @@ def test_who_is_not_doubted(planted, trusted):
         statistics["class_share"] = np.log(0.9)
     elif trusted == "many_labels":
         statistics = {"strength": 1.0, "share": -2.0}
-    log_odds = -3.0 if trusted == "unlikely" else -1.0
+    log_odds = PRECAUTION * (1.5 if trusted == "unlikely" else 0.5)
     rates = {"isolation_rate": 0.0} if trusted == "fixed_rate" else {}
     group = less_sure(evidence, log_odds, statistics=statistics)
     assert not decide(group, labels, **rates).withheld.any()
@@ -312,7 +341,7 @@ def test_beside_an_accused_group_only_those_with_its_pattern_are_doubted(planted
     bystanders = (labels == 1) & ~poisoned & (np.cumsum(labels == 1) <= 6)
     signature = np.where(bystanders & shares_pattern, 5.0, accused.signature)
     accused = replace(accused, signature=signature, nearby=np.zeros_like(poisoned))
-    other = replace(accused, targets=(1,), log_odds=-1.0, members=bystanders)
+    other = replace(accused, targets=(1,), log_odds=PRECAUTION / 2, members=bystanders)
     verdict = decide(replace(evidence, candidates=[accused, other]), labels)
     assert (verdict.suspect == poisoned).all()
     assert (verdict.withheld == bystanders).all() == shares_pattern

@@ -6,7 +6,6 @@ import numpy as np
 
 from tsguard.suspicion._signature import (
     MIN_MEMBERS,
-    MIN_SIGNATURE,
     Signature,
     find_groups,
     member_quantile,
@@ -21,24 +20,28 @@ HINT = 1.5  # deviations that make a sample of an accused class doubtful
 FEW = 0.3  # content alone adds at most this share to a group, else it is ordinary confusion
 MIN_LABELS = 1.5  # effective number of labels of a scattered group
 SCATTERED_INTERCEPT = 1.1
-HELPED_PENALTY = 1.5  # log-odds that a group loses whose signature alone would not hold it together
-SMALL_SET, SMALL_PENALTY = 60, 2.0  # log-odds that a candidate of a small set loses
+SMALL_SET = 60  # samples; in smaller sets chance makes groups too
 
-# Log-odds of "backdoor", by logistic regression on clean and poisoned versions of 16 data sets
-# (docs/decisions.md names them), stable when single sets were left out.
-INTERCEPT = 6.0
-PRECAUTION = -2.0  # log-odds from which the members of a candidate are not learned on trust
+# Log-odds of "backdoor", by logistic regression on clean and poisoned versions of 20 data sets
+# (docs/results/decision_fit.md), judged on sets left out.
+INTERCEPT = 4.0
+PRECAUTION = -1.0  # log-odds from which the members of a candidate are not learned on trust
 MAX_DOUBTED_SHARE = 0.7  # ... unless they are more than this share of their class
 SHARED_PATTERN = 2.0  # median deviations by which a group has the pattern of an accused one
 WEIGHTS = {
-    "strength": 3.15,  # log of the first quartile of the members' signature, in deviations
-    "gap": 1.4,  # how much more often the third best view contradicts members than others
-    "depth": 7.5,  # median margin by which the neighbours' other class wins
-    "sources": 4.05,  # log of the effective number of classes the members look like
-    "share": 7.0,  # log of the group's share of the set
-    "class_share": -4.15,  # log of its share of the class
-    "rival": -3.4,  # how close samples outside the class come to the members' signature
+    "strength": 0.9,  # log of the first quartile of the members' signature, in deviations
+    "apart": 1.15,  # how far the weakest member is above the rest of the class, in that quartile
+    "rival": -3.5,  # how close samples outside the class come to it, in that quartile
+    "gap": 2.7,  # how much more often the third best view contradicts members than others
+    "depth": 10.5,  # median margin by which the neighbours' other class wins, as far as they count
+    "sources": 1.7,  # log of the effective number of classes the members look like
+    "share": 2.9,  # log of the group's share of the set
+    "class_share": -1.4,  # log of its share of the class
+    "surplus": 1.7,  # how much better the class's size fits the other classes' without the group
+    "small_set": -3.2,  # whether the set is small
 }
+USUAL_SPREAD = 0.1  # of the log sizes of classes, counted like two more classes
+OWN_SIZE = 0.05  # chance that a class's size says nothing, relative to the likeliest size
 
 
 @dataclass(frozen=True)
@@ -143,13 +146,14 @@ def _of_class(
         return None
     groups = find_groups(signature, votes, in_class, rng)
     sizes = groups.sum(axis=0)
-    small = (sizes <= MAX_SHARE * len(codes)) & (sizes <= MAX_CLASS_SHARE * in_class.sum())
-    groups = groups[:, small]
+    largest = min(MAX_SHARE * len(codes), MAX_CLASS_SHARE * in_class.sum(), (~in_class).sum())
+    groups = groups[:, sizes <= largest]
     if groups.shape[1] == 0:
         return None
     scores = signature.z_scores(groups, in_class)
+    sizes = np.unique(codes[~in_class], return_counts=True)[1]
     statistics = [
-        _statistics(group, score, in_class, votes)
+        _statistics(group, score, in_class, votes, sizes)
         for group, score in zip(groups.T, scores.T, strict=True)
     ]
     weighed = [log_odds(one) for one in statistics]
@@ -164,12 +168,16 @@ def _of_class(
 
 def log_odds(statistics: dict[str, float]) -> float:
     """Return the log-odds of a backdoor, given the statistics of a group; see ``WEIGHTS``."""
-    penalty = HELPED_PENALTY * statistics["helped"] + SMALL_PENALTY * statistics["small_set"]
-    return INTERCEPT + sum(WEIGHTS[name] * statistics[name] for name in WEIGHTS) - penalty
+    return INTERCEPT + sum(WEIGHTS[name] * statistics[name] for name in WEIGHTS)
 
 
-def _statistics(group: Mask, scores: Floats, in_class: Mask, votes: Votes) -> dict[str, float]:
-    """Return what speaks for and against a backdoor; see ``WEIGHTS``."""
+def _statistics(
+    group: Mask, scores: Floats, in_class: Mask, votes: Votes, sizes: Codes
+) -> dict[str, float]:
+    """Return what speaks for and against a backdoor; see ``WEIGHTS``.
+
+    ``sizes`` are those of the other classes.
+    """
     core, n_members = in_class & ~group, group.sum()
     strength = np.quantile(scores[group], 0.25)
     contradicted = votes.contradiction > 0
@@ -179,19 +187,42 @@ def _statistics(group: Mask, scores: Floats, in_class: Mask, votes: Votes) -> di
     )
     # The third best view: a chance hit of one view is not enough.
     gap = np.sort(contradicted[:, group].mean(axis=1) - np.clip(usual, 0.01, 0.99))[-3]
-    rival = np.quantile(scores[~in_class], 0.999) / strength if strength > 0 else 2.0
+    unit = max(strength, 0.5)
+    rest = scores[core].max() if core.any() else 0.0
     statistics = {
         "strength": np.log(np.clip(strength, 2, 200)),
+        "apart": np.clip((scores[group].min() - rest) / unit, -2, 2),
+        "rival": np.clip(np.quantile(scores[~in_class], 0.999) / unit, 0, 2),
         "gap": gap,
-        "depth": np.median(votes.margin[group]),
+        # Where labels don't follow the content, neighbours of another class mean nothing.
+        "depth": np.median(votes.margin[group]) * votes.weights.max(),
         "sources": np.log(_effective_number(votes.other[group])),
         "share": np.log(n_members / len(group)),
         "class_share": np.log(n_members / in_class.sum()),
-        "rival": np.clip(rival, 0, 2),
-        "helped": scores[group].min() < MIN_SIGNATURE,
+        "surplus": size_surplus(n_members, in_class.sum(), sizes),
         "small_set": len(group) < SMALL_SET,
     }
     return {name: float(value) for name, value in statistics.items()}
+
+
+def size_surplus(n_members: int, n_in_class: int, sizes: Codes) -> float:
+    """Return how much better a class without a group fits the ``sizes`` of the other classes.
+
+    An attacker who gives samples of all classes the label of one makes that class larger than it
+    was. A log-likelihood ratio: the log of a class's size follows Student's distribution around
+    those of the others, or (``OWN_SIZE``) is what it is for reasons of its own. That bounds the
+    ratio to 3, and a class that is larger even without the group means little. 0 for two classes.
+    """
+    if len(sizes) < 2:
+        return 0.0
+    usual = np.median(np.log(sizes))
+    deviations = np.log(sizes) - usual
+    spread = (deviations @ deviations + 2 * USUAL_SPREAD**2) / (len(sizes) + 1)
+    freedom = min(len(sizes) - 1, 6)
+    distance = np.log([n_in_class, n_in_class - n_members]) - usual
+    tails = 1 + distance**2 / (freedom * spread * (1 + 1 / len(sizes)))
+    whole, without = tails ** (-(freedom + 1) / 2) + OWN_SIZE
+    return float(np.log(without / whole))
 
 
 def _add_stragglers(group: Mask, scores: Floats, in_class: Mask, margin: Floats) -> Mask:

@@ -25,7 +25,7 @@ MIN_SAMPLES, MIN_VALUES = 20, 10
 # Share of the votes that a recovered class needs. On the tuning sets the class was right for 95 %
 # of the suspects above it and for 36 % of the others, which are better not taught a class.
 SETTLED = 0.7
-JURY = 10  # members count as one witness: they resemble each other, and the head errs on all alike
+JURY = 20  # members count as one witness: they resemble each other, and the head errs on all alike
 CONFIRMED = 0.5  # share of the main head's beliefs that lets a withheld sample back in
 ACCUSED = "looks like another class and shares a pattern with other suspects"
 WITHHELD = "left out as a precaution: may be of a suspicious group, and nothing confirms its label"
