@@ -179,7 +179,7 @@ def _statistics(
     ``sizes`` are those of the other classes.
     """
     core, n_members = in_class & ~group, group.sum()
-    strength = np.quantile(scores[group], 0.25)
+    strength = float(np.quantile(scores[group], 0.25))
     contradicted = votes.contradiction > 0
     usual = np.maximum(
         (contradicted[:, ~group].sum(axis=1) + 1) / ((~group).sum() + 2),
