@@ -145,15 +145,14 @@ def _of_class(
     if (~in_class).sum() < MIN_OUTSIDE:
         return None
     groups = find_groups(signature, votes, in_class, rng)
-    sizes = groups.sum(axis=0)
     largest = min(MAX_SHARE * len(codes), MAX_CLASS_SHARE * in_class.sum(), (~in_class).sum())
-    groups = groups[:, sizes <= largest]
+    groups = groups[:, groups.sum(axis=0) <= largest]
     if groups.shape[1] == 0:
         return None
     scores = signature.z_scores(groups, in_class)
-    sizes = np.unique(codes[~in_class], return_counts=True)[1]
+    other_sizes = np.unique(codes[~in_class], return_counts=True)[1]
     statistics = [
-        _statistics(group, score, in_class, votes, sizes)
+        _statistics(group, score, in_class, votes, other_sizes)
         for group, score in zip(groups.T, scores.T, strict=True)
     ]
     weighed = [log_odds(one) for one in statistics]
@@ -172,11 +171,11 @@ def log_odds(statistics: dict[str, float]) -> float:
 
 
 def _statistics(
-    group: Mask, scores: Floats, in_class: Mask, votes: Votes, sizes: Codes
+    group: Mask, scores: Floats, in_class: Mask, votes: Votes, other_sizes: Codes
 ) -> dict[str, float]:
     """Return what speaks for and against a backdoor; see ``WEIGHTS``.
 
-    ``sizes`` are those of the other classes.
+    ``other_sizes`` are the sizes of the other classes.
     """
     core, n_members = in_class & ~group, group.sum()
     strength = float(np.quantile(scores[group], 0.25))
@@ -199,28 +198,28 @@ def _statistics(
         "sources": np.log(_effective_number(votes.other[group])),
         "share": np.log(n_members / len(group)),
         "class_share": np.log(n_members / in_class.sum()),
-        "surplus": size_surplus(n_members, in_class.sum(), sizes),
+        "surplus": size_surplus(n_members, in_class.sum(), other_sizes),
         "small_set": len(group) < SMALL_SET,
     }
     return {name: float(value) for name, value in statistics.items()}
 
 
-def size_surplus(n_members: int, n_in_class: int, sizes: Codes) -> float:
-    """Return how much better a class without a group fits the ``sizes`` of the other classes.
+def size_surplus(n_members: int, n_in_class: int, other_sizes: Codes) -> float:
+    """Return how much better a class without a group fits the sizes of the other classes.
 
     An attacker who gives samples of all classes the label of one makes that class larger than it
     was. A log-likelihood ratio: the log of a class's size follows Student's distribution around
     those of the others, or (``OWN_SIZE``) is what it is for reasons of its own. That bounds the
     ratio to 3, and a class that is larger even without the group means little. 0 for two classes.
     """
-    if len(sizes) < 2:
+    if len(other_sizes) < 2:
         return 0.0
-    usual = np.median(np.log(sizes))
-    deviations = np.log(sizes) - usual
-    spread = (deviations @ deviations + 2 * USUAL_SPREAD**2) / (len(sizes) + 1)
-    freedom = min(len(sizes) - 1, 6)
+    usual = np.median(np.log(other_sizes))
+    deviations = np.log(other_sizes) - usual
+    spread = (deviations @ deviations + 2 * USUAL_SPREAD**2) / (len(other_sizes) + 1)
+    freedom = min(len(other_sizes) - 1, 6)
     distance = np.log([n_in_class, n_in_class - n_members]) - usual
-    tails = 1 + distance**2 / (freedom * spread * (1 + 1 / len(sizes)))
+    tails = 1 + distance**2 / (freedom * spread * (1 + 1 / len(other_sizes)))
     whole, without = tails ** (-(freedom + 1) / 2) + OWN_SIZE
     return float(np.log(without / whole))
 
