@@ -166,13 +166,14 @@ def test_an_attack_that_maps_every_class_to_the_next_gives_pure_candidates():
 
 
 def test_a_class_that_is_larger_by_a_group_speaks_against_it():
-    sizes = np.array([19, 20, 21, 20])
-    poisoned, natural = size_surplus(18, 38, sizes), size_surplus(8, 20, sizes)
+    sizes = np.array([19, 20, 21, 20])  # 25 to 27 each before 24 of them got the label of a fifth
+    poisoned, natural = size_surplus(24, 50, sizes), size_surplus(8, 20, sizes)
     assert poisoned > 2
     assert natural < -2
-    assert size_surplus(18, 38, sizes[:1]) == 0  # of one other class nothing is usual
+    assert poisoned > max(size_surplus(n_members, 50, sizes) for n_members in (18, 30))
+    assert size_surplus(24, 50, sizes[:1]) == 0  # of one other class nothing is usual
     # Where sizes differ anyway, or the class is large without the group too, it means little.
-    assert abs(size_surplus(18, 38, np.array([10, 20, 40, 80]))) < 0.5
+    assert abs(size_surplus(24, 50, np.array([10, 20, 40, 80]))) < 0.5
     assert abs(size_surplus(18, 200, sizes)) < 0.2
 
 

@@ -208,9 +208,10 @@ def size_surplus(n_members: int, n_in_class: int, other_sizes: Codes) -> float:
     """Return how much better a class without a group fits the sizes of the other classes.
 
     An attacker who gives samples of all classes the label of one makes that class larger than it
-    was. A log-likelihood ratio: the log of a class's size follows Student's distribution around
-    those of the others, or (``OWN_SIZE``) is what it is for reasons of its own. That bounds the
-    ratio to 3, and a class that is larger even without the group means little. 0 for two classes.
+    was, and the others smaller: without the group they are taken to be as much larger together. A
+    log-likelihood ratio: the log of a class's size follows Student's distribution around those of
+    the others, or (``OWN_SIZE``) is what it is for reasons of its own. That bounds the ratio to 3,
+    and a class that is larger even without the group means little. 0 for two classes.
     """
     if len(other_sizes) < 2:
         return 0.0
@@ -218,7 +219,8 @@ def size_surplus(n_members: int, n_in_class: int, other_sizes: Codes) -> float:
     deviations = np.log(other_sizes) - usual
     spread = (deviations @ deviations + 2 * USUAL_SPREAD**2) / (len(other_sizes) + 1)
     freedom = min(len(other_sizes) - 1, 6)
-    distance = np.log([n_in_class, n_in_class - n_members]) - usual
+    returned = 1 + n_members / other_sizes.sum()
+    distance = np.log([n_in_class, (n_in_class - n_members) / returned]) - usual
     tails = 1 + distance**2 / (freedom * spread * (1 + 1 / len(other_sizes)))
     whole, without = tails ** (-(freedom + 1) / 2) + OWN_SIZE
     return float(np.log(without / whole))
