@@ -268,15 +268,19 @@ def _targets(takes: pd.DataFrame, usual: pd.DataFrame, clean: pd.DataFrame) -> p
     excess = takes["e2abl ASR"] - takes["oracle ASR"]
     isolating = usual[usual["n_suspects"] > 0]
     counted = (usual["n_suspects"] - usual["n_poisoned"]).abs() <= 0.3 * usual["n_poisoned"]
-    below = takes["oracle CA"] - takes["e2abl CA"]
+    usual_excess = usual["e2abl ASR"] - usual["oracle ASR"]
+    below, usual_below = (part["oracle CA"] - part["e2abl CA"] for part in (takes, usual))
     harm = clean["undefended CA"] - clean["e2abl CA"]
     lines = [
         ("cells in which the attack takes", "", len(takes)),
         ("ASR above the oracle's, mean", "at most 1", excess.mean()),
         ("cells with ASR at most 10 above the oracle's", "95", 100 * (excess <= 10).mean()),
         ("CA below the oracle's, mean", "at most 0.5", below.mean()),
-        ("dirty labels, 5 and 10 %: precision", "90", isolating["precision"].mean()),
-        ("dirty labels, 5 and 10 %: recall", "95", usual["recall"].mean()),
+        ("dirty labels, 5 and 10 %: ASR above the oracle's, mean", "", usual_excess.mean()),
+        ("... cells with ASR at most 10 above the oracle's", "", 100 * (usual_excess <= 10).mean()),
+        ("... CA below the oracle's, mean", "", usual_below.mean()),
+        ("... precision", "90", isolating["precision"].mean()),
+        ("... recall", "95", usual["recall"].mean()),
         ("... number of suspects within 30 % of the truth", "", 100 * counted.mean()),
         ("... AUC of the trigger score", "", usual["trigger AUC"].mean()),
         ("unpoisoned sets with any suspect", "at most 5", 100 * (clean["n_suspects"] > 0).mean()),
