@@ -154,8 +154,8 @@ def fit_weights(options: argparse.Namespace) -> None:
         f"not edit. {len(cells)} runs on {cells['dataset'].nunique()} tuning sets of at most "
         f"{N_TRAIN} series. In %: runs in which the poisoned group is accused (*found*), runs in "
         "which another class is (*wrong*), and unpoisoned runs with any accusation. The refit is "
-        "judged on sets that it was not fitted on; the weights in use were fitted on most of "
-        "these sets.",
+        "judged on sets that it was not fitted on, at the threshold of the others; the weights in "
+        "use were fitted on these sets, and their threshold is stricter.",
         markdown(summary.round(1).rename_axis("runs").reset_index()),
         "## By data set, weights in use",
         markdown(_by_dataset(cells, judged)),
