@@ -68,6 +68,11 @@ def run_missing(
             raise
 
 
+def versions_text(versions: dict[str, str]) -> str:
+    """Return "tsguard 0.1.0, torch ..." for the head of a page."""
+    return ", ".join(f"{name} {number}" for name, number in versions.items())
+
+
 def markdown(table: pd.DataFrame) -> str:
     """Return a table as Markdown; undefined values become a dash."""
     cells = table.astype(object).where(table.notna(), "-")

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from _results import Row, markdown, read, run_missing, two_commands
+from _results import Row, markdown, read, run_missing, two_commands, versions_text
 
 RESULTS = Path(__file__).parent.parent / "docs" / "results" / "ablations.jsonl"
 DATASETS = ("SyntheticControl", "Libras", "ItalyPowerDemand", "ECG200", "OSULeaf", "Adiac")
@@ -129,7 +129,7 @@ def write_table(options: argparse.Namespace) -> None:
         else:
             columns |= {f"{attack}: {name}": means[name] for name in names}
     table = pd.DataFrame(columns).round(1).rename_axis("variant").reset_index()
-    versions = ", ".join(f"{name} {number}" for name, number in rows["versions"].iloc[-1].items())
+    versions = versions_text(rows["versions"].iloc[-1])
     parts = [
         "# What each part buys",
         "Written by `python benchmarks/ablations.py table` from `ablations.jsonl`, which "

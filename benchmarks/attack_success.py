@@ -17,7 +17,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import pandas as pd
-from _results import Row, markdown, read, run_missing, two_commands
+from _results import Row, markdown, read, run_missing, two_commands, versions_text
 
 RESULTS = Path(__file__).parent.parent / "docs" / "results" / "attack_success.jsonl"
 
@@ -211,7 +211,7 @@ def write_table(options: argparse.Namespace) -> None:
     rows[scores] *= 100
     rows["precision"] = rows["precision"].fillna("float32")  # rows older than the choice
     rows["rate"] = (100 * rows["rate"]).map("{:g} %".format)
-    versions = ", ".join(f"{name} {number}" for name, number in rows["versions"].iloc[-1].items())
+    versions = versions_text(rows["versions"].iloc[-1])
     parts = [
         HEADER.format(
             n=len(rows),

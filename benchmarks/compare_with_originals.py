@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from _results import markdown
+from _results import markdown, versions_text
 
 RESULTS = Path(__file__).parent.parent / "docs" / "results" / "originals.json"
 DATASETS = ("JapaneseVowels", "NATOPS", "ItalyPowerDemand", "ECG5000")
@@ -273,7 +273,7 @@ def write_table(results: dict[str, Any]) -> None:
         name: markdown(pd.DataFrame(results[name]).round(2))
         for name in ("patch", "sine", "pulse", "hum", "speed")
     }
-    versions = ", ".join(f"{name} {number}" for name, number in results["versions"].items())
+    versions = versions_text(results["versions"])
     RESULTS.with_suffix(".md").write_text(
         TEXT.format(device=results["device"], versions=versions, n_train=N_TRAIN, **parts)
     )

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from _results import markdown
+from _results import markdown, versions_text
 from attack_success import DATASETS, load
 
 RESULTS = Path(__file__).parent.parent / "docs" / "results" / "cost_of_freezing.json"
@@ -112,7 +112,7 @@ def write_table(results: dict[str, object]) -> None:
     means.insert(1, "dataset", "**mean**")
     means.insert(2, "seed", "all")
     table = pd.concat([rows, means]).sort_values("attack", kind="stable").round(1)
-    versions = ", ".join(f"{name} {number}" for name, number in results["versions"].items())
+    versions = versions_text(results["versions"])
     seeds = ", ".join(map(str, results["seeds"]))
     RESULTS.with_suffix(".md").write_text(
         TEXT.format(device=results["device"], seeds=seeds, versions=versions, table=markdown(table))

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from _results import Row, markdown, read, run_missing, two_commands
+from _results import Row, markdown, read, run_missing, two_commands, versions_text
 
 RESULTS = Path(__file__).parent.parent / "docs" / "results" / "detection.jsonl"
 PICTURE = Path(__file__).parent.parent / "docs" / "images" / "suspicion_reliability.png"
@@ -239,7 +239,7 @@ def _flat(row: Row) -> Row:
     """Return one line of the table, shares in percent."""
     flat = {key: row[key] for key in (*KEYS, "device", "n_train", "n_poisoned")}
     flat["trained in"] = row["precision"]
-    flat["versions"] = ", ".join(f"{name} {number}" for name, number in row["versions"].items())
+    flat["versions"] = versions_text(row["versions"])
     for method in METHODS:
         scores = row.get(method, {})
         flat[f"{method} CA"] = _percent(scores.get("clean_accuracy"))

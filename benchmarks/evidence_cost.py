@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from _results import markdown
+from _results import markdown, versions_text
 
 RESULTS = Path(__file__).parent.parent / "docs" / "results" / "evidence_cost.json"
 DATASETS = (
@@ -108,7 +108,7 @@ def write_table(results: dict[str, Any]) -> None:
             "peak_mb": "memory (MB)",
         }
     )
-    versions = ", ".join(f"{name} {number}" for name, number in results["versions"].items())
+    versions = versions_text(results["versions"])
     parts = [
         "# Cost of the evidence",
         "Written by `python benchmarks/evidence_cost.py`; do not edit. Whole training sets, 10 % "

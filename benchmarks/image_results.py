@@ -14,7 +14,7 @@ import os
 from pathlib import Path
 
 import pandas as pd
-from _results import Row, markdown, read, run_missing, two_commands
+from _results import Row, markdown, read, run_missing, two_commands, versions_text
 
 RESULTS = Path(__file__).parent.parent / "docs" / "results" / "image_results.jsonl"
 
@@ -128,7 +128,7 @@ def write_table(options: argparse.Namespace) -> None:
     for name in SCORES:
         rows[name] = pd.to_numeric(rows.get(name, pd.Series(float("nan"), rows.index)))
     last = rows.iloc[-1]
-    versions = ", ".join(f"{name} {number}" for name, number in last["versions"].items())
+    versions = versions_text(last["versions"])
     rows["method"] = pd.Categorical(rows["method"], METHODS)
     complete = rows.groupby(CONDITION)["method"].transform("nunique") == len(METHODS)
     undefended = rows["attack_success_rate"].where(rows["method"] == "undefended")

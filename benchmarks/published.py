@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from _results import Row, markdown, read, run_missing, two_commands
+from _results import Row, markdown, read, run_missing, two_commands, versions_text
 
 RESULTS = Path(__file__).parent.parent / "docs" / "results" / "published.jsonl"
 PUBLISHED = Path(__file__).parent / "published_accuracies.csv"
@@ -117,7 +117,7 @@ def write_table(options: argparse.Namespace) -> None:
     rows["gap"] = 100 * (rows["accuracy published"] - rows["accuracy"])
     rows["recipe"] = pd.Categorical(rows["recipe"], RECIPES)
     rows["backbone"] = pd.Categorical(rows["backbone"], BACKBONES)
-    versions = ", ".join(f"{name} {number}" for name, number in rows["versions"].iloc[-1].items())
+    versions = versions_text(rows["versions"].iloc[-1])
     sources = "; ".join(f"`{one}`" for one in published["source"].unique())
     parts = [
         "# Clean accuracies beside published ones",

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from _results import Row, markdown, read, run_missing, two_commands
+from _results import Row, markdown, read, run_missing, two_commands, versions_text
 
 RESULTS = Path(__file__).parent.parent / "docs" / "results" / "stability.jsonl"
 PICTURE = Path(__file__).parent.parent / "docs" / "images" / "stability.png"
@@ -84,7 +84,7 @@ def write_table(options: argparse.Namespace) -> None:
         each = [_of_set(part) for _, part in rows[rows["variant"] == variant].groupby("dataset")]
         lines.append({"variant": variant, **pd.DataFrame(each).mean().round(1).to_dict()})
     _draw(rows)
-    versions = ", ".join(f"{name} {number}" for name, number in rows["versions"].iloc[-1].items())
+    versions = versions_text(rows["versions"].iloc[-1])
     parts = [
         "# Is training with two heads steady?",
         "Written by `python benchmarks/stability.py table` from `stability.jsonl`, which "
