@@ -13,6 +13,7 @@ import json
 import os
 import time
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +90,7 @@ def measure(data: Path | None, dataset: str, n_epochs: int) -> dict[str, Any]:
     return row
 
 
-def seconds(work: Any) -> float:
+def seconds(work: Callable[[], object]) -> float:
     """Return how long a call takes."""
     start = time.perf_counter()
     work()

@@ -30,8 +30,12 @@ DATASETS = (
 N_TRAIN = 500
 ATTACKS = ("patch", "hum", "noise", "sine", "blend", "warp", "phase", "pulse", "morph")
 RATES = (0.1, 0.05, 0.02)
-#: Unpoisoned runs: as it is; classes of uneven sizes; one class three times as large as the others.
-CLEAN = ("none", "uneven", "lone")
+#: Unpoisoned runs, and what they are called: with classes as they are, or cut to other sizes.
+CLEAN = {
+    "none": "**accused without poison**",
+    "uneven": "accused without poison: classes of uneven sizes",
+    "lone": "accused without poison: one large class",
+}
 KEYS = ["dataset", "attack", "rate", "seed"]
 PURE = 0.5  # a group counts as poison if at least this share of it is
 
@@ -209,14 +213,11 @@ def _rates(cells: pd.DataFrame, rows: pd.DataFrame, score: str) -> pd.Series:
         for attack in ATTACKS:
             of = (cells["attack"] == attack) & (cells["rate"] == rate)
             shares[f"found: {attack} {rate:.0%}"] = 100 * found[of].mean()
-    for kind in CLEAN[1:]:
-        name = {"uneven": "classes of uneven sizes", "lone": "one large class"}[kind]
-        of = cells["attack"] == kind
-        shares[f"accused without poison: {name}"] = 100 * false[of].mean()
-    attacked, clean = cells["rate"] > 0, cells["attack"] == "none"
+    attacked = cells["rate"] > 0
     shares["**found: all**"] = 100 * found[attacked].mean()
     shares["**wrong class accused as well, or instead**"] = 100 * false[attacked].mean()
-    shares["**accused without poison**"] = 100 * false[clean].mean()
+    for kind, name in CLEAN.items():
+        shares[name] = 100 * false[cells["attack"] == kind].mean()
     return pd.Series(shares)
 
 

@@ -22,9 +22,10 @@ from _results import Row, markdown, read, run_missing, two_commands, versions_te
 RESULTS = Path(__file__).parent.parent / "docs" / "results" / "stability.jsonl"
 PICTURE = Path(__file__).parent.parent / "docs" / "images" / "stability.png"
 DATASETS = ("SyntheticControl", "Libras", "ItalyPowerDemand", "ECG200", "OSULeaf", "PowerCons")
+TRUE_LABELS = "one head, true labels"
 VARIANTS: dict[str, dict[str, Any]] = {
     # Nobody is isolated, and a trap that listens changes nothing: this is standard training.
-    "one head, true labels": {"isolation_rate": 0.0},
+    TRUE_LABELS: {"isolation_rate": 0.0},
     "two heads, the trap listens": {},
     "two heads, the trap's gradient is shared": {"stem_gradient": 1.0},
 }
@@ -58,7 +59,7 @@ def run_cell(data: Path | None, dataset: str, variant: str, seed: int) -> Row:
     loaded = subsample(load_dataset(dataset, root=data), N_TRAIN, N_TEST, random_state=0)
     poisoned = Experiment.prepare(loaded, ATTACK, RATE, 0).poisoned
     settings = {"precision": "bfloat16", "random_state": seed, **VARIANTS[variant]}
-    labels = loaded.y_train if variant == "one head, true labels" else poisoned.y
+    labels = loaded.y_train if variant == TRUE_LABELS else poisoned.y
     classifier = E2ABLClassifier("fcn", **settings).fit(poisoned.X, labels)
     clean = ~poisoned.is_poisoned
     truth = loaded.classes.searchsorted(poisoned.y[clean])
