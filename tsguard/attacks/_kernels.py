@@ -124,23 +124,18 @@ def blend(X: Panel, carrier: NDArray[np.float32], shares: NDArray[np.float32], o
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def resample(
-    X: Panel,
-    left: NDArray[np.uintp],
-    right: NDArray[np.uintp],
-    weight: NDArray[np.float32],
-    out: Panel,
-) -> None:
-    """Read each series between steps ``left`` and ``right``, ``weight`` of the way.
+def resample(X: Panel, left: NDArray[np.uint32], weight: NDArray[np.float32], out: Panel) -> None:
+    """Read each series between steps ``left`` and the next, ``weight`` of the way.
 
     Indices are unsigned because numba asks of every signed one whether it counts from the end.
     """
     n_samples, n_channels, n_timepoints = X.shape
-    for i in range(n_samples):
-        for c in range(n_channels):
-            for t in range(n_timepoints):
-                value = X[i, c, left[t]]
-                out[i, c, t] = value + weight[t] * (X[i, c, right[t]] - value)
+    flat = X.reshape(n_samples * n_channels, n_timepoints)
+    result = out.reshape(n_samples * n_channels, n_timepoints)
+    for i in range(len(flat)):
+        for t in range(n_timepoints):
+            value = flat[i, left[t]]
+            result[i, t] = value + weight[t] * (flat[i, left[t] + np.uint32(1)] - value)
 
 
 @njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})  # type: ignore[untyped-decorator]

@@ -59,9 +59,11 @@ class WarpTrigger(Trigger):
     def _stamp(self, X: Panel, out: Panel, generator: np.random.Generator) -> None:
         n_timepoints = X.shape[2]
         position = warped_time(n_timepoints, self.strength, self.n_control_points, self.seed)
-        left = position.astype(np.uintp)
-        right = np.minimum(left + 1, n_timepoints - 1).astype(np.uintp)
-        run(resample, X, out, left, right, (position - left).astype(np.float32))
+        if n_timepoints == 1:  # nowhere to go
+            np.copyto(out, X)
+            return
+        left = np.minimum(position, n_timepoints - 2).astype(np.uint32)
+        run(resample, X, out, left, (position - left).astype(np.float32))
 
 
 def warped_time(
