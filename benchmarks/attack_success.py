@@ -59,7 +59,7 @@ def main() -> None:
     run.add_argument("--seeds", nargs="+", type=int, default=[0])
     run.add_argument("--results", type=Path, default=RESULTS)
     run.add_argument(
-        "--triggers", type=Path, default=None, help="folder that keeps learned triggers for reuse"
+        "--kept", type=Path, default=None, help="folder for what cells share, to be used again"
     )
     run.add_argument("--precision", default="float32", choices=("float32", "bfloat16"))
     table.add_argument("--results", type=Path, default=RESULTS)
@@ -86,7 +86,7 @@ def run_grid(options: argparse.Namespace) -> None:
             options.backbones,
         )
     ]
-    shared = (options.data, options.triggers, tuple(options.plugin), options.precision)
+    shared = (options.data, options.kept, tuple(options.plugin), options.precision)
     run_missing(options.results, KEYS, cells, run_cell, shared, options.jobs)
 
 
@@ -122,7 +122,7 @@ def run_cell(
     _, metrics, seconds = experiment.run("undefended")
     poisoned = experiment.poisoned
     reference = evaluate(
-        reference_model(data, dataset, backbone, precision, seed),
+        reference_model(data, kept, dataset, backbone, precision, seed),
         loaded.X_test,
         loaded.y_test,
         trigger=trigger,
@@ -194,13 +194,22 @@ def make_trigger(
 
 
 @lru_cache(maxsize=4)
-def reference_model(data: Path | None, dataset: str, backbone: str, precision: str, seed: int):
+def reference_model(
+    data: Path | None, kept: Path | None, dataset: str, backbone: str, precision: str, seed: int
+):
     """Return a model of the same recipe that was trained on clean data."""
+    import tsguard
     from tsguard.defenses import StandardClassifier
 
+    path = kept / f"{dataset}-{backbone}-{precision}-{seed}" if kept else None
+    if path is not None and path.exists():
+        return tsguard.load(path)
     loaded = load(data, dataset, seed)
     classifier = StandardClassifier(backbone, precision=precision, random_state=seed)
-    return classifier.fit(loaded.X_train, loaded.y_train)
+    classifier.fit(loaded.X_train, loaded.y_train)
+    if path is not None:
+        tsguard.save(classifier, path)
+    return classifier
 
 
 def write_table(options: argparse.Namespace) -> None:
