@@ -104,6 +104,8 @@ def test_outputs_are_stored_and_show_no_trouble(name):
     outputs = [output for cell in cells for output in cell.outputs]
     assert any("image/png" in output.get("data", {}) for output in outputs)
     assert not [one for one in outputs if one.output_type == "error" or one.get("name") == "stderr"]
+    for output in outputs:
+        output.get("data", {}).pop("image/png", None)  # base64 may spell anything
     assert "/tmp" not in json.dumps(outputs)
 
 
