@@ -61,6 +61,9 @@ def main() -> None:
     run.add_argument("--seeds", nargs="+", type=int, default=[0])
     run.add_argument("--results", type=Path, default=RESULTS)
     run.add_argument("--precision", default="float32", choices=("float32", "bfloat16"))
+    run.add_argument(
+        "--references", type=Path, default=None, help="results whose undefended and oracle to keep"
+    )
     table.add_argument("--results", type=Path, default=RESULTS)
     options = parser.parse_args()
     options.command(options)
@@ -75,13 +78,16 @@ def run_grid(options: argparse.Namespace) -> None:
         for condition in CONDITIONS
         for dataset in DATASETS
     ]
-    shared = (options.data, options.precision)
+    known = read(options.references) if options.references else []
+    references = {tuple(row[key] for key in KEYS): row for row in known}
+    shared = (options.data, options.precision, references)
     run_missing(options.results, KEYS, cells, run_cell, shared, options.jobs)
 
 
 def run_cell(
     data: Path | None,
     precision: str,
+    references: dict[tuple, Row],
     dataset: str,
     backbone: str,
     mode: str,
@@ -109,9 +115,15 @@ def run_cell(
         precision=precision,
     )
     row: Row = {**experiment.describe(attack), "rate": rate, "mode": mode, "precision": precision}
+    known = references.get((dataset, backbone, mode, attack, rate, seed), {})
+    if known:
+        row["references"] = known.get("references", known["precision"])
     for method in METHODS:
         if rate == 0 and method == "oracle":
             continue  # the same as undefended
+        if method != "e2abl" and method in known:
+            row[method] = known[method]
+            continue
         classifier, row[method], seconds = experiment.run(method)
         row[method]["seconds"] = round(seconds, 2)
     row["e2abl"] |= _beliefs(classifier, experiment)
@@ -239,6 +251,8 @@ def _flat(row: Row) -> Row:
     """Return one line of the table, shares in percent."""
     flat = {key: row[key] for key in (*KEYS, "device", "n_train", "n_poisoned")}
     flat["trained in"] = row["precision"]
+    if row.get("references", row["precision"]) != row["precision"]:
+        flat["trained in"] += f" (references: {row['references']})"
     flat["versions"] = versions_text(row["versions"])
     for method in METHODS:
         scores = row.get(method, {})

@@ -137,7 +137,10 @@ def write_table(options: argparse.Namespace) -> None:
     seconds = rows.groupby(by_method, observed=True)["seconds"].mean().round().reset_index()
     parts = [
         HEADER.format(
-            file=options.results.name, n=len(rows), device=last["device"], versions=versions
+            file=options.results.name,
+            n=len(rows),
+            device=" / ".join(rows["device"].unique()),
+            versions=versions,
         ),
         markdown(sizes(rows)),
         "## Means where the attack takes",

@@ -49,7 +49,7 @@ def poisoned_series():
     data = load_dataset("ItalyPowerDemand")
     target = data.classes[0]
     patch = attacks.PatchTrigger()
-    return poison(data.X_train, data.y_train, patch, rate=0.15, target=target, random_state=0)
+    return poison(data.X_train, data.y_train, patch, rate=0.1, target=target, random_state=0)
 
 
 def images():

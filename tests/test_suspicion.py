@@ -28,7 +28,7 @@ from tsguard.suspicion import (
 )
 from tsguard.suspicion._candidates import PRECAUTION, is_doubtful, size_surplus
 from tsguard.suspicion._evidence import weigh_denials
-from tsguard.suspicion._signature import Signature
+from tsguard.suspicion._signature import ONE_DEVIATION, Signature
 from tsguard.suspicion._votes import collect_votes, neighbour_classes
 
 losses_arrays = hnp.arrays(
@@ -152,6 +152,29 @@ def test_evidence_depends_on_the_seed_alone(planted):
     assert again.candidates[0].log_odds == planted[0].candidates[0].log_odds
 
 
+def test_one_trigger_under_two_labels_is_found_under_both():
+    """To the group of one class, the other's poison must not look like honest samples."""
+    panel, codes = make_panel(240)
+    rows = np.flatnonzero(codes == 2)[:24]
+    panel, labels = plant(panel, codes, rows)
+    labels[rows[::2]] = 1
+    accused = [one for one in look(panel, labels).candidates if one.log_odds > 0]
+    assert {target for one in accused for target in one.targets} == {0, 1}
+    found = np.logical_or.reduce([one.members for one in accused])
+    assert np.flatnonzero(found).tolist() == rows.tolist()
+
+
+def test_a_few_who_carry_the_trigger_and_their_true_label_hide_nobody():
+    panel, codes = make_panel(240)
+    rows, cover = np.flatnonzero(codes != 0)[:20], np.flatnonzero(codes != 0)[-4:]
+    panel, labels = plant(panel, codes, [*rows, *cover])
+    labels[cover] = codes[cover]
+    best = look(panel, labels).candidates[0]
+    assert best.targets == (0,)
+    assert best.log_odds > 0
+    assert np.flatnonzero(best.members).tolist() == rows.tolist()
+
+
 def test_an_attack_that_maps_every_class_to_the_next_gives_pure_candidates():
     """Whether they are accused is another matter: see "where the defense ends" in the docs."""
     panel, codes = make_panel(240)
@@ -192,7 +215,7 @@ def test_a_group_that_outnumbers_all_other_classes_is_no_candidate():
     with_all = look(panel, labels).candidates
     with_few = look(panel[kept], labels[kept]).candidates
     assert max(one.members.sum() for one in with_all if one.targets == (0,)) >= 40
-    assert not [one for one in with_few if one.targets == (0,) and one.members.sum() >= 40]
+    assert not [one for one in with_few if one.log_odds > 0]
 
 
 def test_suspects_have_no_class_before_the_main_head_is_asked(planted):
@@ -400,8 +423,8 @@ def test_one_solve_gives_the_leave_one_out_predictions():
         )
         solution = np.linalg.solve(block, np.append(group[kept, 0].astype(float), 0))
         predicted[left_out] = kernel[left_out, kept] @ solution[:-1] + solution[-1]
-    outside = predicted[~in_class]
-    expected = (predicted - outside.mean()) / outside.std()
+    low, middle, high = np.quantile(predicted[~in_class], ONE_DEVIATION)
+    expected = (predicted - middle) / ((high - low) / 2)
     np.testing.assert_allclose(scores, expected, atol=0.05)
 
 

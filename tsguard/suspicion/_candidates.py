@@ -1,45 +1,57 @@
 """Candidate backdoors: the most suspicious group of each class, and how suspicious it is."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from tsguard.suspicion._signature import (
+    HELPED_SIGNATURE,
     MIN_MEMBERS,
+    MIN_SIGNATURE,
+    SIGNATURE_SHARE,
     Signature,
     find_groups,
-    member_quantile,
 )
 from tsguard.suspicion._votes import Codes, Floats, Mask, Votes
 
 MIN_OUTSIDE = 8  # samples needed outside a class to say what is unusual in it
 # Larger groups of the set, or of their class, are the class itself.
 MAX_SHARE, MAX_CLASS_SHARE = 0.25, 0.95
+N_SPREAD = 3  # groups of a class, the likeliest ones, that are looked for under other labels
+HELPED_SHARE = 0.3  # share of the members' median that does where the content contradicts the label
 WEAK_SIGNATURE = 3.5  # deviations that are enough for a sample of a class that has a candidate
 HINT = 1.5  # deviations that make a sample of an accused class doubtful
 FEW = 0.3  # content alone adds at most this share to a group, else it is ordinary confusion
 MIN_LABELS = 1.5  # effective number of labels of a scattered group
-SCATTERED_INTERCEPT = 1.1
 SMALL_SET = 60  # samples; in smaller sets chance makes groups too
 
 # Log-odds of "backdoor", by logistic regression on clean and poisoned versions of 20 data sets
 # (docs/results/decision_fit.md), judged on sets left out.
-INTERCEPT = 4.0
+INTERCEPT = -3.5
 PRECAUTION = -1.0  # log-odds from which the members of a candidate are not learned on trust
 MAX_DOUBTED_SHARE = 0.7  # ... unless they are more than this share of their class
 SHARED_PATTERN = 2.0  # median deviations by which a group has the pattern of an accused one
 WEIGHTS = {
-    "strength": 0.9,  # log of the first quartile of the members' signature, in deviations
-    "apart": 1.15,  # how far the weakest member is above the rest of the class, in that quartile
-    "rival": -3.5,  # how close samples outside the class come to it, in that quartile
-    "gap": 2.7,  # how much more often the third best view contradicts members than others
-    "depth": 10.5,  # median margin by which the neighbours' other class wins, as far as they count
-    "sources": 1.7,  # log of the effective number of classes the members look like
-    "share": 2.9,  # log of the group's share of the set
-    "class_share": -1.4,  # log of its share of the class
+    "strength": 1.9,  # log of the first quartile of the members' signature, in deviations
+    "gap": 4.4,  # how much more often the third best view contradicts members than others
+    "depth": 6.4,  # median margin by which the neighbours' other class wins, as far as they count
+    "sources": 1.25,  # log of the effective number of classes the members look like
+    "share": 1.55,  # log of the group's share of the set
+    "class_share": -0.5,  # log of its share of the class
     "surplus": 1.7,  # how much better the class's size fits the other classes' without the group
-    "small_set": -3.2,  # whether the set is small
+    "small_set": -2.7,  # whether the set is small
 }
+# The same for groups under many labels.
+SCATTERED_INTERCEPT = 0.9
+SCATTERED_WEIGHTS = {
+    "strength": 0.33,  # as above
+    "depth": 3.0,  # how far the members' median margin is above that of all contradicted samples
+    "sources": 0.8,  # as above
+    "labels": 0.9,  # log of the effective number of labels, as a share of the contradicted ones'
+    "share": 1.9,  # log of the group's share of the contradicted samples and USUAL_CONFUSION
+}
+USUAL_CONFUSION = 0.1  # share of the set: of few contradicted samples, any group is a large part
 USUAL_SPREAD = 0.1  # of the log sizes of classes, counted like two more classes
 OWN_SIZE = 0.05  # chance that a class's size says nothing, relative to the likeliest size
 
@@ -149,25 +161,66 @@ def _of_class(
     groups = groups[:, groups.sum(axis=0) <= largest]
     if groups.shape[1] == 0:
         return None
-    scores = signature.z_scores(groups, in_class)
     other_sizes = np.unique(codes[~in_class], return_counts=True)[1]
-    statistics = [
-        _statistics(group, score, in_class, votes, other_sizes)
-        for group, score in zip(groups.T, scores.T, strict=True)
-    ]
-    weighed = [log_odds(one) for one in statistics]
-    best = int(np.argmax(weighed))
-    members = _add_stragglers(groups[:, best], scores[:, best], in_class, votes.margin)
+
+    def weigh(members: Mask, scores: Floats) -> tuple[float, dict[str, float], Mask, Floats]:
+        statistics = _statistics(members, scores, in_class, votes, other_sizes)
+        return log_odds(statistics), statistics, members, scores
+
+    scores = signature.z_scores(groups, in_class)
+    found = [weigh(*one) for one in zip(groups.T, scores.T, strict=True)]
+    found = sorted(found, key=lambda one: -one[0])[:N_SPREAD]
+    for *_, members, score in found[:]:
+        spread = _spread(signature, members, score, in_class, votes.margin > 0)
+        if spread is not None and spread[0].sum() <= largest:
+            found.append(weigh(*spread))
+    odds, statistics, members, score = max(found, key=lambda one: one[0])
+    members = _add_stragglers(members, score, in_class, votes.margin)
     contradicted = votes.margin > max(np.quantile(votes.margin[~in_class], 0.9), 0)
-    nearby = in_class & ~members & ((scores[:, best] > HINT) | contradicted)
-    return Candidate(
-        (int(code),), weighed[best], members, nearby, scores[:, best], statistics[best]
-    )
+    nearby = in_class & ~members & ((score > HINT) | contradicted)
+    return Candidate((int(code),), odds, members, nearby, score, statistics)
 
 
-def log_odds(statistics: dict[str, float]) -> float:
+def _spread(
+    signature: Signature, members: Mask, scores: Floats, in_class: Mask, contradicted: Mask
+) -> tuple[Mask, Floats] | None:
+    """Ask again for a group and its scores, with those who carry its pattern under other labels.
+
+    An attack on several classes leaves one trigger in all of them. When only the group of one class
+    is asked for, the others' poison counts as honest samples that happen to have the same feature.
+    Whoever has it although the content denies the label is therefore asked for too. None if there
+    is nobody.
+    """
+    result = None
+    for _ in range(3):
+        plainly = _stand_out(scores, members, MIN_SIGNATURE, SIGNATURE_SHARE)
+        elsewhere = ~in_class & contradicted & plainly
+        if not elsewhere.any() or (~in_class & ~elsewhere).sum() < MIN_OUTSIDE:
+            break
+        everybody = (members | elsewhere)[:, np.newaxis]
+        scores = signature.z_scores(everybody, in_class | elsewhere)[:, 0]
+        plainly = _stand_out(scores, members, MIN_SIGNATURE, SIGNATURE_SHARE)
+        helped = contradicted & _stand_out(scores, members, HELPED_SIGNATURE, HELPED_SHARE)
+        members = in_class & (plainly | helped)
+        if members.sum() < MIN_MEMBERS:
+            break
+        result = members, scores
+    return result
+
+
+def _stand_out(scores: Floats, members: Mask, least: float, share: float) -> Mask:
+    """Return who is above ``least`` deviations and above a share of the members' median."""
+    above: Mask = scores > max(least, share * float(np.median(scores[members])))
+    return above
+
+
+def log_odds(
+    statistics: dict[str, float],
+    intercept: float = INTERCEPT,
+    weights: Mapping[str, float] = WEIGHTS,
+) -> float:
     """Return the log-odds of a backdoor, given the statistics of a group; see ``WEIGHTS``."""
-    return INTERCEPT + sum(WEIGHTS[name] * statistics[name] for name in WEIGHTS)
+    return intercept + sum(weight * statistics[name] for name, weight in weights.items())
 
 
 def _statistics(
@@ -186,12 +239,8 @@ def _statistics(
     )
     # The third best view: a chance hit of one view is not enough.
     gap = np.sort(contradicted[:, group].mean(axis=1) - np.clip(usual, 0.01, 0.99))[-3]
-    unit = max(strength, 0.5)
-    rest = scores[core].max() if core.any() else 0.0
     statistics = {
         "strength": np.log(np.clip(strength, 2, 200)),
-        "apart": np.clip((scores[group].min() - rest) / unit, -2, 2),
-        "rival": np.clip(np.quantile(scores[~in_class], 0.999) / unit, 0, 2),
         "gap": gap,
         # Where labels don't follow the content, neighbours of another class mean nothing.
         "depth": np.median(votes.margin[group]) * votes.weights.max(),
@@ -255,16 +304,36 @@ def _scattered(
     if groups.shape[1] == 0:
         return None
     scores = signature.z_scores(groups, contradicted)
-    strength = np.log(np.maximum(member_quantile(scores, groups, 0.25), 1))
-    share = np.log(groups.mean(axis=0))
-    weighed = strength + share + SCATTERED_INTERCEPT
+    statistics = [
+        _statistics_of_scattered(group, score, contradicted, votes, codes)
+        for group, score in zip(groups.T, scores.T, strict=True)
+    ]
+    weighed = [log_odds(one, SCATTERED_INTERCEPT, SCATTERED_WEIGHTS) for one in statistics]
     best = int(np.argmax(weighed))
-    statistics = {"strength": float(strength[best]), "share": float(share[best])}
     members = groups[:, best] | (contradicted & (scores[:, best] > 2))
     counts = np.bincount(codes[members])
     targets = tuple(int(code) for code in np.flatnonzero(counts >= 2))
+    if not targets:
+        return None
     nobody = np.zeros_like(members)
-    return Candidate(targets, float(weighed[best]), members, nobody, scores[:, best], statistics)
+    return Candidate(targets, weighed[best], members, nobody, scores[:, best], statistics[best])
+
+
+def _statistics_of_scattered(
+    members: Mask, scores: Floats, contradicted: Mask, votes: Votes, codes: Codes
+) -> dict[str, float]:
+    """Return what speaks for and against a backdoor under many labels; ``SCATTERED_WEIGHTS``."""
+    margin = np.median(votes.margin[members]) - np.median(votes.margin[contradicted])
+    labels = _effective_number(codes[members]) / _effective_number(codes[contradicted])
+    # Those that another candidate explains count as well.
+    n_contradicted = (votes.margin > 0).sum() + USUAL_CONFUSION * len(members)
+    return {
+        "strength": float(np.log(np.clip(np.quantile(scores[members], 0.25), 1, 200))),
+        "depth": float(margin * votes.weights.max()),
+        "sources": float(np.log(_effective_number(votes.other[members]))),
+        "labels": float(np.log(labels)),
+        "share": float(np.log(members.sum() / n_contradicted)),
+    }
 
 
 def _effective_number(labels: Codes) -> float:

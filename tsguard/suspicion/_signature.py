@@ -20,6 +20,8 @@ MIN_SIGNATURE = 3.0  # deviations that a member of a group must stand out
 SIGNATURE_SHARE = 0.5  # ... and the share of the members' median
 HELPED_SIGNATURE = 1.0  # deviations that do where the content contradicts the label as well
 MIN_MEMBERS = 3  # smaller groups can't be told from chance
+YARDSTICK = 1000  # samples outside a class, at most, that say what is usual there
+ONE_DEVIATION = (0.16, 0.5, 0.84)  # quantiles one deviation below, at and above the middle
 
 
 class Signature:
@@ -30,14 +32,13 @@ class Signature:
     blocks : list of ndarray of shape (n_samples, n_features)
         Standardised features; every block gets the same say.
     rng : numpy.random.Generator
-        Draws the random projection of large sets.
+        Draws the random projection of large sets, and the samples that serve as a yardstick.
     """
 
     def __init__(self, blocks: list[Embedding], rng: np.random.Generator) -> None:
         n_samples = len(blocks[0])
         self._features: Floats | None = None
-        nothing = np.zeros(0)
-        self._moments: tuple[bytes, Floats, Floats] = (b"", nothing, nothing)
+        self._order = rng.permutation(n_samples)
         if n_samples <= DUAL_LIMIT:
             kernel = sum(block @ block.T / block.shape[1] for block in blocks).astype(np.float64)
             kernel -= kernel.mean(axis=0)
@@ -62,7 +63,8 @@ class Signature:
         ----------
         groups : ndarray of bool of shape (n_samples, n_groups)
         in_class : ndarray of bool of shape (n_samples,)
-            The class that the groups are part of; the samples outside it are the yardstick.
+            The class that the groups are part of; the samples outside it are the yardstick, by
+            quantiles, so that a few of them may carry the same trigger.
 
         Returns
         -------
@@ -92,38 +94,27 @@ class Signature:
         indicator = groups.astype(np.float64)
         whole = np.zeros((len(asked), groups.shape[1]))
         whole[np.searchsorted(asked, members)] = indicator
-        if self._features is None:
-            columns = self._inverse[:, members] @ indicator
-            predicted = whole - columns[asked] / self._leverage[asked, None]
-            outside = -columns[~in_class] / self._leverage[~in_class, None]
-            mean, deviation = outside.mean(axis=0), outside.std(axis=0)
-        else:
-            slopes = self._solution[:, members] @ indicator
-            share = indicator.sum(axis=0) / len(in_class)
-            residual = whole - share - self._features[asked] @ slopes
-            predicted = whole - residual / self._leverage[asked, None]
-            mean, deviation = self._outside(in_class, share, slopes)
-        scores: Floats = (predicted - mean) / (deviation + 1e-9)
+        solved = self._inverse if self._features is None else self._solution
+        weights = solved[:, members] @ indicator
+        share = indicator.sum(axis=0) / len(in_class)
+        yardstick = self._order[~in_class[self._order]][:YARDSTICK]
+        usual = self._predict(weights, share, yardstick, np.zeros((1, groups.shape[1])))
+        low, middle, high = np.quantile(usual, ONE_DEVIATION, axis=0)
+        scores = self._predict(weights, share, asked, whole)
+        scores -= middle
+        scores /= (high - low) / 2 + 1e-9
         return scores
 
-    def _outside(self, in_class: Mask, share: Floats, slopes: Floats) -> tuple[Floats, Floats]:
-        """Return mean and deviation of the predictions outside a class, (n_groups,) each.
-
-        A prediction there is linear in the features, so that their moments do instead of a pass
-        over all samples for every group.
-        """
-        key = in_class.tobytes()
-        if self._moments[0] != key:
-            assert self._features is not None
-            scaled = np.column_stack([np.ones(int((~in_class).sum())), self._features[~in_class]])
-            scaled /= self._leverage[~in_class, None]
-            mean = scaled.mean(axis=0)
-            scaled -= mean
-            self._moments = (key, mean, scaled.T @ scaled / len(scaled))
-        _, mean, covariance = self._moments
-        weights = np.vstack([share, slopes])
-        variance = np.einsum("ij,ij->j", weights, covariance @ weights)
-        return mean @ weights, np.sqrt(np.maximum(variance, 0))
+    def _predict(
+        self, weights: Floats, share: Floats, asked: NDArray[np.intp], own: Floats
+    ) -> Floats:
+        """Return what all other samples say of those asked about, whose indicator is ``own``."""
+        if self._features is None:
+            residual = weights[asked]
+        else:
+            residual = own - share - self._features[asked] @ weights
+        predicted: Floats = own - residual / self._leverage[asked, None]
+        return predicted
 
     def affinity(self, members: NDArray[np.intp], picked: NDArray[np.intp]) -> Floats:
         """Return the partial correlation of members with picked ones, all other samples given.
