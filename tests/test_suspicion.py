@@ -215,6 +215,10 @@ def test_a_group_that_outnumbers_all_other_classes_is_no_candidate():
     with_all = look(panel, labels).candidates
     with_few = look(panel[kept], labels[kept]).candidates
     assert max(one.members.sum() for one in with_all if one.targets == (0,)) >= 40
+    # Before stragglers joined, by which the log-odds were weighed.
+    groups = [np.exp(one.statistics["class_share"]) for one in with_few if one.targets == (0,)]
+    assert groups
+    assert max(groups) * (labels[kept] == 0).sum() < 31
     assert not [one for one in with_few if one.log_odds > 0]
 
 
