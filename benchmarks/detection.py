@@ -13,6 +13,7 @@ that docs/decisions.md names for reporting.
 import argparse
 import itertools
 import os
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +48,6 @@ CONDITIONS = (
     *(("dirty", attack, 0.2) for attack in ("patch", "sine")),
     *(("dirty", attack, 0.01) for attack in ("patch", "sine")),
 )
-COVER_RATE = 0.01
 KEYS = ["dataset", "backbone", "mode", "attack", "rate", "seed"]
 METHODS = ("undefended", "oracle", "e2abl")
 TAKES = 0.5
@@ -78,16 +78,14 @@ def run_grid(options: argparse.Namespace) -> None:
         for condition in CONDITIONS
         for dataset in DATASETS
     ]
-    known = read(options.references) if options.references else []
-    references = {tuple(row[key] for key in KEYS): row for row in known}
-    shared = (options.data, options.precision, references)
+    shared = (options.data, options.precision, options.references)
     run_missing(options.results, KEYS, cells, run_cell, shared, options.jobs)
 
 
 def run_cell(
     data: Path | None,
     precision: str,
-    references: dict[tuple, Row],
+    references: Path | None,
     dataset: str,
     backbone: str,
     mode: str,
@@ -98,6 +96,7 @@ def run_cell(
     """Poison one set, train three times, measure."""
     import torch
 
+    from tsguard._bench._grid import MODES
     from tsguard._datasets import load_dataset, subsample
     from tsguard._experiment import Experiment, versions
 
@@ -108,14 +107,12 @@ def run_cell(
         attack,
         rate,
         seed,
-        mode=mode if mode in ("clean", "all_to_all") else "dirty",
-        n_targets=2 if mode == "two_targets" else 1,
-        cover_rate=COVER_RATE if mode == "cover" else 0.0,
+        **MODES[mode],
         backbone=backbone,
         precision=precision,
     )
     row: Row = {**experiment.describe(attack), "rate": rate, "mode": mode, "precision": precision}
-    known = references.get((dataset, backbone, mode, attack, rate, seed), {})
+    known = _references(references).get((dataset, backbone, mode, attack, rate, seed), {})
     if known:
         row["references"] = known.get("references", known["precision"])
     for method in METHODS:
@@ -130,6 +127,12 @@ def run_cell(
     fixed = {"backbone": backbone, "seed": seed, "n_test": len(loaded.y_test)}
     device = f"cpu, 1 thread of {os.cpu_count()}"
     return {**row, **fixed, "device": device, "versions": versions()}
+
+
+@cache
+def _references(path: Path | None) -> dict[tuple, Row]:
+    """Return the rows of another results file by cell, read once in each process."""
+    return {tuple(row[key] for key in KEYS): row for row in (read(path) if path else [])}
 
 
 def _beliefs(classifier, experiment) -> Row:

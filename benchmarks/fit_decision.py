@@ -30,12 +30,8 @@ DATASETS = (
 N_TRAIN = 500
 ATTACKS = ("patch", "hum", "noise", "sine", "blend", "warp", "phase", "pulse", "morph")
 RATES = (0.1, 0.05, 0.02, 0.2)
-#: Other modes, at 10 % and with some of the attacks → arguments of ``poison``.
-MODES = {
-    "two_targets": {},
-    "all_to_all": {"mode": "all_to_all"},
-    "cover": {"cover_rate": 0.01},
-}
+#: Other modes, at 10 % and with some of the attacks.
+OTHER_MODES = ("two_targets", "all_to_all", "cover")
 MODE_ATTACKS = ("patch", "hum", "sine", "blend", "phase")
 #: Unpoisoned runs, and what they are called: with classes as they are, or cut to other sizes.
 CLEAN = {
@@ -76,7 +72,7 @@ def run_grid(options: argparse.Namespace) -> None:
     attacked += [
         (name, mode, attack, RATES[0], seed)
         for seed in options.seeds
-        for mode in MODES
+        for mode in OTHER_MODES
         for attack in MODE_ATTACKS
         for name in DATASETS
     ]
@@ -87,10 +83,10 @@ def run_cell(
     data: Path | None, dataset: str, mode: str, attack: str, rate: float, seed: int
 ) -> Row:
     """Return the candidates of one poisoned set."""
+    from tsguard._bench._grid import MODES
     from tsguard._datasets import load_dataset, subsample
-    from tsguard._experiment import draw_target
+    from tsguard._experiment import Experiment
     from tsguard._random import numpy_stream
-    from tsguard.attacks import poison
     from tsguard.suspicion import find_evidence, series_views
 
     # At another seed another part of the set is drawn, so that clean runs differ too.
@@ -99,12 +95,8 @@ def run_cell(
     loaded = subsample(loaded, max(size, loaded.n_classes), 100, random_state=seed)
     kept = _kept(loaded.y_train, attack, seed)
     X, y, hit = loaded.X_train[kept], loaded.y_train[kept], np.zeros(len(kept), bool)
-    options = MODES.get(mode, {})
     if rate > 0:
-        target = draw_target(
-            loaded, seed, options.get("mode", "dirty"), 2 if mode == "two_targets" else 1
-        )
-        p = poison(X, y, attack, rate=rate, target=target, random_state=seed, **options)
+        p = Experiment.prepare(loaded, attack, rate, seed, **MODES[mode]).poisoned
         X, y, hit = p.X, p.y, p.is_poisoned
     codes = np.searchsorted(loaded.classes, y)
     rng = numpy_stream(seed, "evidence")
@@ -247,7 +239,7 @@ def _rates(cells: pd.DataFrame, rows: pd.DataFrame, score: str) -> pd.Series:
         for attack in ATTACKS:
             of = dirty & (outcomes["attack"] == attack) & (outcomes["rate"] == rate)
             shares[f"found: {attack} {rate:.0%}"] = outcomes.loc[of, "found"].mean()
-    for mode in ("dirty", *MODES):
+    for mode in ("dirty", *OTHER_MODES):
         of = attacked["mode"] == mode
         shares[f"**found: all of mode {mode}**"] = attacked.loc[of, "found"].mean()
     shares["**anything else accused as well, or instead**"] = attacked["wrong"].mean()
