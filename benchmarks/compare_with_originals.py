@@ -11,7 +11,6 @@ of tsguard. Only run it on clones that you trust: their functions are executed.
 """
 
 import argparse
-import ast
 import json
 import os
 import time
@@ -20,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from _originals import functions_of
 from _results import markdown, versions_text
 
 RESULTS = Path(__file__).parent.parent / "docs" / "results" / "originals.json"
@@ -54,23 +54,12 @@ def main() -> None:
     write_table(results)
 
 
-def functions_of(path: Path, names: list[str]) -> dict[str, Any]:
-    """Return single functions and classes of a file without running the rest of it."""
-    import typing
-
-    import sklearn.preprocessing
-    import torch
-
-    known = {"np": np, "sklearn": sklearn, "torch": torch, "Union": typing.Union}
-    tree = ast.parse(path.read_text())
-    wanted = [node for node in tree.body if getattr(node, "name", None) in names]
-    exec(compile(ast.Module(wanted, type_ignores=[]), str(path), "exec"), known)
-    return {name: known[name] for name in names}
-
-
 def stamp_tsba(clones: Path, function: str, X: np.ndarray) -> np.ndarray:
     """Stamp all series with a function of TSBA, which takes (n_samples, time, channels)."""
-    found = functions_of(clones / "tsba" / "main.py", [function, "process_instances"])
+    import sklearn.preprocessing
+
+    names = [function, "process_instances"]
+    found = functions_of(clones / "tsba" / "main.py", names, sklearn=sklearn)
     # Its functions find each other, and the file of its recording, by name.
     run = found[function]
     run.__globals__["process_instances"] = found["process_instances"]
