@@ -22,12 +22,14 @@ from tsguard._report._frame import complete, to_frame, where_it_takes
 from tsguard._report._page import to_html, to_markdown
 from tsguard._report._tables import (
     Section,
+    best,
     cost,
     crossed,
     mean_spread,
     overview,
     ranks,
     score_matrix,
+    setup_sections,
     without_poison,
 )
 
@@ -148,6 +150,26 @@ def test_scores_by_attack(rows):
     assert line(table, "undefended")["patch"] == "90.0 ± 10.0"
     assert line(table, "undefended")["hum"] == "73.3 ± 15.3"
     assert line(table, "undefended")["all"] == "81.7 ± 14.7"
+
+
+def test_the_best_of_every_column(rows):
+    attacked = to_frame(rows).query("attack != 'none'")
+    highest = line(best(attacked, "attack", "clean_accuracy"), "best")
+    assert highest == {"hum": "oracle", "patch": "oracle, undefended", "all": "oracle"}
+    lowest = line(best(attacked, "attack", "attack_success_rate"), "best")
+    assert lowest == {"hum": "oracle", "patch": "e2abl, oracle", "all": "oracle"}
+
+
+def test_references_do_not_compete(rows):
+    texts = [section.text for section in setup_sections(to_frame(rows), {})]
+    assert not any("best defense" in text for text in texts)  # one defense only
+    for row in [row for row in rows if row["config"]["defense"] == "e2abl"]:
+        other = json.loads(json.dumps(row))
+        other["config"]["defense"] = "abl"
+        rows.append(other)
+    sections = list(setup_sections(to_frame(rows), {}))
+    table = next(one.table for one in sections if one.title.startswith("ASR by attack"))
+    assert line(table, "best") == {"hum": "abl, e2abl", "patch": "abl, e2abl", "all": "abl, e2abl"}
 
 
 def test_overview_is_over_conditions_in_which_the_attack_takes(rows):
