@@ -4,8 +4,10 @@ import re
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
+from tsguard._bench._grid import read_grid
 from tsguard._cli import main
 from tsguard.attacks import _base, get_trigger, list_triggers
 
@@ -92,3 +94,22 @@ def test_gallery_says_what_the_docstrings_say(monkeypatch):
     text = GALLERY.read_text()
     for name in re.findall(r"^## `(\w+)`", text, flags=re.MULTILINE):
         assert describe(name) in text, "run python benchmarks/trigger_gallery.py"
+
+
+# --- docs/results/core: written by `tsguard report RESULTS --out docs/results/core`
+
+
+def test_core_table_has_every_cell_of_the_committed_grid():
+    names = ["dataset", "attack", "mode", "rate", "defense", "backbone", "seed"]
+    stored = pd.read_csv(ROOT / "docs" / "results" / "core" / "cells.csv")[names]
+    wanted = read_grid(ROOT / "benchmarks" / "grids" / "core.toml").cells()
+    assert sorted(map(tuple, stored.to_numpy().tolist())) == sorted(
+        tuple(config[name] for name in names) for config in wanted
+    )
+
+
+def test_readme_shows_the_core_table_as_it_was_written():
+    report = (ROOT / "docs" / "results" / "core" / "report.md").read_text()
+    shown = README.split("<!-- core table -->\n")[1].split("<!-- end of table -->")[0]
+    assert shown.count("\n") == 2 + 10
+    assert shown in report
