@@ -1,8 +1,39 @@
-"""Single functions out of other people's repositories, for the comparisons with them."""
+"""What the comparisons with other people's repositories share."""
 
+import argparse
 import ast
+import json
+import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+
+def run_comparison(
+    description: str | None,
+    path: Path,
+    compare: Callable[[Path, Path | None], dict[str, Any]],
+    write_table: Callable[[dict[str, Any]], None],
+) -> None:
+    """Compare on one thread, and write results and table.
+
+    ``compare(clones, data)`` returns the results; versions and device are added to them.
+    """
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--clones", type=Path, required=True, help="folder of the clones")
+    parser.add_argument("--data", type=Path, default=None, help="folder of the archive's files")
+    options = parser.parse_args()
+    import torch
+
+    from tsguard._experiment import versions
+
+    torch.set_num_threads(1)
+    results = compare(options.clones, options.data)
+    results |= {"versions": versions(), "device": f"cpu, 1 thread of {os.cpu_count()}"}
+    path.write_text(json.dumps(results, indent=2) + "\n")
+    write_table(results)
 
 
 def functions_of(path: Path, names: list[str], **known: Any) -> dict[str, Any]:
@@ -22,8 +53,13 @@ def functions_of(path: Path, names: list[str], **known: Any) -> dict[str, Any]:
     import torch
 
     found = {
-        **{"np": np, "torch": torch, "nn": torch.nn, "F": torch.nn.functional},
-        **{"DataLoader": torch.utils.data.DataLoader, "Any": Any, "Union": typing.Union},
+        "np": np,
+        "torch": torch,
+        "nn": torch.nn,
+        "F": torch.nn.functional,
+        "DataLoader": torch.utils.data.DataLoader,
+        "Any": Any,
+        "Union": typing.Union,
         **known,
     }
     wanted = []

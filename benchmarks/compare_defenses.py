@@ -12,14 +12,11 @@ network, and writes ``docs/results/originals_defenses.json`` and ``.md``. None o
 of tsguard. Only run it on clones that you trust: their functions are executed.
 """
 
-import argparse
 import copy
-import json
 import logging
-import os
 import random
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -27,11 +24,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from _originals import functions_of
+from _originals import functions_of, run_comparison
 from _results import Row, markdown, versions_text
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
+
+from tsguard._base import TrainingSet
+from tsguard._datasets import load_dataset, subsample
+from tsguard._engine import Engine, Objective, Phase, Targets
+from tsguard._experiment import Experiment
+from tsguard._objectives import single_head
+from tsguard.defenses._shared import features_of, losses_of, lowest
 
 RESULTS = Path(__file__).parent.parent / "docs" / "results" / "originals_defenses.json"
 DATASET, N_TRAIN, RATE = "SyntheticControl", 300, 0.1
@@ -47,25 +51,24 @@ METERS = {
 
 def main() -> None:
     """Compare and write the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--clones", type=Path, required=True, help="folder of the eight clones")
-    parser.add_argument("--data", type=Path, default=None, help="folder of the archive's files")
-    options = parser.parse_args()
-    from tsguard._experiment import versions
+    run_comparison(__doc__, RESULTS, compare, write_table)
 
-    torch.set_num_threads(1)
-    case = Case.prepare(options.data)
+
+def compare(clones: Path, data: Path | None) -> dict[str, Any]:
+    """Return the lines of all comparisons."""
+    case = Case.prepare(data)
     torch.Tensor.cuda = lambda self, *_, **__: self  # type: ignore[method-assign]  # some insist
     comparisons = (abl, cbd, nab, dbd, fine_pruning, nad, spectral, clustering, strip)
-    results = {
-        "rows": [row for compare in comparisons for row in compare(options.clones, case)],
-        "versions": versions(),
-        "device": f"cpu, 1 thread of {os.cpu_count()}",
-    }
-    RESULTS.write_text(json.dumps(results, indent=2) + "\n")
-    write_table(results)
+    return {"rows": [row for one in comparisons for row in one(clones, case)]}
+
+
+class PlainSteps(Engine):
+    """The engine with plain gradient steps of one size: AdamW's would magnify rounding."""
+
+    def _start(self, network: nn.Module, inputs: Tensor, n_epochs: int) -> None:
+        super()._start(network, inputs, n_epochs)
+        self._optimizer = sgd(network)
+        self._schedule = torch.optim.lr_scheduler.ConstantLR(self._optimizer, factor=1)
 
 
 class Case(SimpleNamespace):
@@ -84,26 +87,14 @@ class Case(SimpleNamespace):
     @classmethod
     def prepare(cls, data: Path | None) -> "Case":
         """Poison the set and train the network with our standard recipe, ten epochs."""
-        from tsguard import attacks, load_dataset, poison
-        from tsguard._datasets import subsample
-        from tsguard.defenses import StandardClassifier
-
         loaded = subsample(load_dataset(DATASET, root=data), N_TRAIN, 100, random_state=0)
-        made = poison(
-            loaded.X_train,
-            loaded.y_train,
-            attacks.PatchTrigger(),
-            rate=RATE,
-            target=loaded.classes[0],
-            random_state=0,
-        )
-        victim = StandardClassifier("fcn", n_epochs=10, random_state=0).fit(made.X, made.y)
-        mean, deviation = victim.scale_
-        inputs = torch.from_numpy(((made.X - mean) / deviation).astype(np.float32))
-        codes = torch.from_numpy(np.searchsorted(victim.classes_, made.y))
+        settings = {"backbone": "fcn", "n_epochs": 10}
+        experiment = Experiment.prepare(loaded, "patch", RATE, 0, **settings)
+        victim, _, _ = experiment.run("undefended")
+        made = experiment.poisoned
         return cls(
-            inputs=inputs,
-            codes=codes,
+            inputs=torch.from_numpy(victim._scale(made.X)),
+            codes=torch.from_numpy(np.searchsorted(victim.classes_, made.y)),
             poisoned=made.is_poisoned,
             network=victim.network_.backbone.eval(),
         )
@@ -119,39 +110,34 @@ class Case(SimpleNamespace):
 
     def features(self) -> np.ndarray:
         """Return the penultimate features, (n_samples, n_features)."""
-        from tsguard.defenses._shared import features_of
-
         return features_of(self.network, self.inputs)
 
     def losses(self) -> np.ndarray:
         """Return our cross-entropy of every sample, (n_samples,)."""
-        from tsguard.defenses._shared import losses_of
-
-        return losses_of(
-            self.network, SimpleNamespace(inputs=self.inputs, codes=self.codes.numpy())
-        )
-
-    def batches(self, *more: Tensor) -> DataLoader:
-        """Return the samples in order, with further tensors beside them."""
-        return DataLoader(TensorDataset(self.inputs, self.codes, *more), BATCH_SIZE)
+        data = TrainingSet(self.inputs, self.codes.numpy(), self.n_classes)
+        return losses_of(self.network, data)
 
     def epoch_of_ours(
-        self, objective: Callable, inputs: Tensor | None = None, codes: Tensor | None = None
-    ) -> nn.Module:
-        """Train a copy for an epoch of plain gradient steps on one of our objectives."""
-        from tsguard._engine import Targets
+        self, objective: Objective, inputs: Tensor | None = None, codes: Tensor | None = None
+    ) -> tuple[nn.Module, list[list[int]]]:
+        """Train a copy for an epoch on one of our objectives; return it and the batches it saw."""
+        batches = []
 
-        network = self.copy_of_network().train()
+        def watched(network, batch, indices, targets):
+            batches.append(indices.tolist())
+            return objective(network, batch, indices, targets)
+
+        network = self.copy_of_network()
         inputs = self.inputs if inputs is None else inputs
         codes = self.codes if codes is None else codes
         targets = Targets.from_labels(codes.numpy(), inputs.device)
-        optimiser = torch.optim.SGD(network.parameters(), STEP)
-        for rows in torch.arange(len(inputs)).split(BATCH_SIZE):
-            loss, _ = objective(network, inputs[rows], rows, targets)
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-        return network
+        engine = PlainSteps(watched, BATCH_SIZE, STEP, 0.0, inputs.device, seed=0)
+        engine.run(network, inputs, targets, [Phase("epoch", 1)])
+        return network, batches
+
+    def batches(self, rows: list[list[int]], *more: Tensor) -> DataLoader:
+        """Return the same batches for code that wants a loader, with further tensors beside."""
+        return DataLoader(TensorDataset(self.inputs, self.codes, *more), batch_sampler=rows)
 
     def moved_apart(self, theirs: nn.Module, ours: nn.Module) -> float:
         """Return the largest difference of the weights, relative to the largest change of one."""
@@ -166,6 +152,15 @@ class Case(SimpleNamespace):
 def sgd(network: nn.Module) -> torch.optim.Optimizer:
     """Return the plain optimiser that both get."""
     return torch.optim.SGD(network.parameters(), STEP)
+
+
+def weights_row(
+    defense: str, source: str, what: str, case: Case, theirs: nn.Module, ours: nn.Module
+) -> Row:
+    """Return the line of two networks that were trained for an epoch."""
+    n_weights = sum(one.numel() for one in theirs.parameters())
+    what = f"weights after an epoch{what}"
+    return row(defense, source, what, n_weights, difference=case.moved_apart(theirs, ours))
 
 
 def row(defense: str, source: str, what: str, n: int, **result: float) -> Row:
@@ -199,13 +194,11 @@ def abl(clones: Path, case: Case) -> Iterable[Row]:
         options = SimpleNamespace(
             cuda=False, gradient_ascent_type=form, gamma=GAMMA, flooding=GAMMA, print_freq=10**9
         )
+        ours, rows = case.epoch_of_ours(held_up(form.lower(), GAMMA))
         theirs = case.copy_of_network()
         criterion = nn.CrossEntropyLoss()
-        original["train_step"](options, case.batches(), theirs, sgd(theirs), criterion, 0)
-        ours = case.epoch_of_ours(held_up(form.lower(), GAMMA))
-        what = f"weights after an epoch of {form}"
-        n_weights = sum(one.numel() for one in theirs.parameters())
-        yield row("abl", source, what, n_weights, difference=case.moved_apart(theirs, ours))
+        original["train_step"](options, case.batches(rows), theirs, sgd(theirs), criterion, 0)
+        yield weights_row("abl", source, f" of {form}", case, theirs, ours)
     samples = TensorDataset(case.inputs, case.codes)
     order = original["compute_loss_value"](SimpleNamespace(cuda=False), samples, case.network)
     ours = np.argsort(case.losses(), kind="stable")
@@ -235,10 +228,12 @@ def cbd(clones: Path, case: Case) -> Iterable[Row]:
     source = "CBD/train.py"
     original = functions_of(clones / source, ["train_step_clean"], **METERS)
     options = SimpleNamespace(cuda=False, device="cpu", disentangle=False, print_freq=10**9)
+    confounded = torch.as_tensor(case.losses(), dtype=torch.float32)
+    ours, rows = case.epoch_of_ours(reweighted(confounded))
     theirs = case.copy_of_network()
     original["train_step_clean"](
         options,
-        case.batches(case.codes),
+        case.batches(rows, case.codes),
         WithHidden(theirs),
         WithHidden(case.network),
         lambda *_: torch.zeros(()),
@@ -247,11 +242,7 @@ def cbd(clones: Path, case: Case) -> Iterable[Row]:
         nn.CrossEntropyLoss(),
         0,
     )
-    confounded = torch.as_tensor(case.losses(), dtype=torch.float32)
-    ours = case.epoch_of_ours(reweighted(confounded))
-    n_weights = sum(one.numel() for one in theirs.parameters())
-    apart = case.moved_apart(theirs, ours)
-    yield row("cbd", source, "weights after an epoch", n_weights, difference=apart)
+    yield weights_row("cbd", source, "", case, theirs, ours)
 
 
 class Mirrored(nn.Module):
@@ -268,9 +259,7 @@ class Mirrored(nn.Module):
 
 def nab(clones: Path, case: Case) -> Iterable[Row]:
     """Compare who is a suspect, and a training on stamped and relabelled suspects."""
-    from tsguard._objectives import single_head
     from tsguard.defenses import NABClassifier
-    from tsguard.defenses._shared import lowest
 
     folder = "non-adversarial_backdoor"
     source = f"{folder}/backdoor_detection_lga.py"
@@ -281,7 +270,8 @@ def nab(clones: Path, case: Case) -> Iterable[Row]:
         options = SimpleNamespace(
             device="cpu", save_dir=Path(kept), data_name="series", attack="patch"
         )
-        original["isolation"](case.network, case.batches(case.codes, poisoned, numbers), options)
+        everybody = case.batches([numbers.tolist()], case.codes, poisoned, numbers)
+        original["isolation"](case.network, everybody, options)
         theirs = torch.load(Path(kept) / f"series_patch_{SHARE:.2f}_lga").numpy()
     suspects = lowest(case.losses(), SHARE)
     same = agreement(theirs, suspects)
@@ -290,29 +280,25 @@ def nab(clones: Path, case: Case) -> Iterable[Row]:
     source = f"{folder}/train_nab.py"
     original = functions_of(clones / source, ["train"])
     pseudo = torch.from_numpy(np.random.default_rng(0).integers(case.n_classes, size=len(numbers)))
-    images = case.inputs.flip(2)[..., None].clone()
-    batches = DataLoader(
-        TensorDataset(images, case.codes.clone(), case.codes, poisoned, numbers), BATCH_SIZE
-    )
-    network = Mirrored(case.copy_of_network())
     isolated = torch.from_numpy(suspects)
-    criterion = nn.CrossEntropyLoss()
-    original["train"](network, batches, criterion, sgd(network), "cpu", pseudo, isolated, None)
     n_timepoints = case.inputs.shape[2]
     defense = NABClassifier("fcn", stamp_length=2 / n_timepoints)
     defense.n_timepoints_ = n_timepoints
     codes = torch.where(isolated, pseudo, case.codes)
     stamped = defense._stamp(case.inputs, (codes != case.codes).numpy())
-    ours = case.epoch_of_ours(single_head, stamped, codes)
-    n_weights = sum(one.numel() for one in ours.parameters())
-    apart = case.moved_apart(network.network, ours)
-    yield row("nab", source, "weights after an epoch", n_weights, difference=apart)
+    ours, rows = case.epoch_of_ours(single_head, stamped, codes)
+    images = case.inputs.flip(2)[..., None].clone()
+    samples = TensorDataset(images, case.codes.clone(), case.codes, poisoned, numbers)
+    batches = DataLoader(samples, batch_sampler=rows)
+    network = Mirrored(case.copy_of_network())
+    criterion = nn.CrossEntropyLoss()
+    original["train"](network, batches, criterion, sgd(network), "cpu", pseudo, isolated, None)
+    yield weights_row("nab", source, "", case, network.network, ours)
 
 
 def dbd(clones: Path, case: Case) -> Iterable[Row]:
     """Compare the contrastive loss, and who is trusted after the second step."""
     from tsguard.defenses._contrast import contrastive_losses
-    from tsguard.defenses._shared import lowest
 
     source = "DBD/model/loss.py"
     names = ["SimCLRLoss", "RCELoss", "SCELoss"]
@@ -386,13 +372,12 @@ def fine_pruning(clones: Path, case: Case) -> Iterable[Row]:
 
 def nad(clones: Path, case: Case) -> Iterable[Row]:
     """Compare the difference of the attention of two networks."""
-    from tsguard._objectives import single_head
     from tsguard.defenses._nad import attention
     from tsguard.models._two_heads import record_outputs
 
     source = "NAD/at.py"
     original = functions_of(clones / source, ["AT"], F=functional)["AT"](p=2)
-    other = case.epoch_of_ours(single_head).eval()
+    other, _ = case.epoch_of_ours(single_head)
     stages = ["convblock1", "convblock2", "convblock3"]
     with torch.no_grad():
         outputs = [record_outputs(one, stages, case.inputs) for one in (case.network, other)]

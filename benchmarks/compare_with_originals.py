@@ -10,8 +10,6 @@ writes ``docs/results/originals.json`` and ``docs/results/originals.md``. None o
 of tsguard. Only run it on clones that you trust: their functions are executed.
 """
 
-import argparse
-import json
 import os
 import time
 from pathlib import Path
@@ -19,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from _originals import functions_of
+from _originals import functions_of, run_comparison
 from _results import markdown, versions_text
 
 RESULTS = Path(__file__).parent.parent / "docs" / "results" / "originals.json"
@@ -30,28 +28,18 @@ LENGTHS = (60, 100, 140, 500, 1000)
 
 def main() -> None:
     """Compare and write the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--clones", type=Path, required=True, help="folder of the three clones")
-    parser.add_argument("--data", type=Path, default=None, help="folder of the archive's files")
-    options = parser.parse_args()
-    import torch
+    run_comparison(__doc__, RESULTS, compare, write_table)
 
-    from tsguard._experiment import versions
 
-    torch.set_num_threads(1)
-    results = {
-        "patch": compare_patch(options.clones),
-        "sine": compare_sine(options.clones),
-        "pulse": compare_pulse(options.clones),
-        "hum": compare_hum(options.clones, options.data),
-        "speed": compare_speed(options.clones),
-        "versions": versions(),
-        "device": f"cpu, 1 thread of {os.cpu_count()}",
+def compare(clones: Path, data: Path | None) -> dict[str, Any]:
+    """Return the results of all comparisons."""
+    return {
+        "patch": compare_patch(clones),
+        "sine": compare_sine(clones),
+        "pulse": compare_pulse(clones),
+        "hum": compare_hum(clones, data),
+        "speed": compare_speed(clones),
     }
-    RESULTS.write_text(json.dumps(results, indent=2) + "\n")
-    write_table(results)
 
 
 def stamp_tsba(clones: Path, function: str, X: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ import tsguard
 PACKAGE = Path(tsguard.__file__).parent
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 VISION = sorted((PACKAGE.parent / "tsguard_vision").rglob("*.py"))
+BENCHMARKS = sorted((Path(__file__).parent.parent / "benchmarks").glob("*.py"))
 
 #: Modules that draw, lay out tables or write pages, where a figure or column has a size.
 DRAWING = re.compile(r"_plots|_demo|_bench|_report|_scan|_tables")
@@ -36,7 +37,7 @@ def imported_modules(path):
 def test_there_is_one_training_loop():
     calls = [
         path.name
-        for path in SOURCES + VISION
+        for path in SOURCES + VISION + BENCHMARKS
         for _ in re.finditer(r"\.backward\(", path.read_text())
     ]
     assert calls == ["_engine.py"]

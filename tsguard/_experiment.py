@@ -16,7 +16,8 @@ from tsguard._random import numpy_stream, resolve_seed
 from tsguard.attacks import PoisonedDataset, Trigger, poison
 from tsguard.defenses import get_defense, list_defenses
 
-_STANDARD = ("undefended", "oracle")
+#: Standard training on the given labels and on the true ones: compared with, not competing.
+REFERENCES = ("undefended", "oracle")
 _SUSPICION = {"e2abl": "auto", "loss_drop": "loss_drop"}
 
 
@@ -169,12 +170,12 @@ def list_methods() -> list[str]:
     same (poisoned) series; ``e2abl`` and ``loss_drop`` are :class:`tsguard.E2ABLClassifier` with
     ``suspicion="auto"`` and ``"loss_drop"``; the rest is :func:`tsguard.defenses.list_defenses`.
     """
-    return [*_STANDARD, *_SUSPICION, *list_defenses()]
+    return [*REFERENCES, *_SUSPICION, *list_defenses()]
 
 
 def make_classifier(method: str, **parameters: Any) -> NeuralClassifier:
     """Return the classifier of a method, not fitted."""
-    if method in _STANDARD:
+    if method in REFERENCES:
         return get_defense("standard", **parameters)
     if method in _SUSPICION:
         return E2ABLClassifier(**({"suspicion": _SUSPICION[method]} | parameters))

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from tsguard._experiment import REFERENCES
 from tsguard._report._frame import CONDITION, attacked, complete, defenses_of, where_it_takes
 
 DASH = "-"
-REFERENCES = ("undefended", "oracle")  # compared with, not competing
 SCORES = {
     "clean_accuracy": "CA",
     "attack_success_rate": "ASR",
@@ -156,14 +156,15 @@ def overview(cells: pd.DataFrame) -> pd.DataFrame:
 def _by_attack(part: pd.DataFrame, what: str) -> Iterator[Section]:
     text = "Mean ± standard deviation over data sets and seeds, in %."
     competing = part[~part["defense"].isin(REFERENCES)]
-    if competing["defense"].nunique() > 1:
+    is_contest = competing["defense"].nunique() > 1
+    if is_contest:
         text += " Last line: the best defense, references aside."
     incomplete = len(part) > len(complete(part))
     if incomplete:
         text += " Some cells are missing, so that not all means are over the same data."
     for score in ("clean_accuracy", "attack_success_rate"):
         table = crossed(part, "defense", "attack", score)
-        if competing["defense"].nunique() > 1:
+        if is_contest:
             table = pd.concat([table, best(competing, "attack", score)])
         yield Section(f"{SCORES[score]} by attack, {what}", text, table)
 
