@@ -26,7 +26,12 @@ from tsguard.suspicion import (
     top_share,
     trigger_probability,
 )
-from tsguard.suspicion._candidates import PRECAUTION, is_doubtful, size_surplus
+from tsguard.suspicion._candidates import (
+    PRECAUTION,
+    is_doubtful,
+    log_odds,
+    size_surplus,
+)
 from tsguard.suspicion._evidence import weigh_denials
 from tsguard.suspicion._signature import ONE_DEVIATION, Signature
 from tsguard.suspicion._votes import collect_votes, neighbour_classes
@@ -138,6 +143,21 @@ def test_a_planted_group_is_the_best_candidate(planted):
     assert (best.members == poisoned).all()
     assert (evidence.classes.argmax(axis=1)[poisoned] == codes[poisoned]).mean() > 0.8
     assert (evidence.classes[~best.members].sum(axis=1) == 0).all() or len(evidence.candidates) > 1
+
+
+def test_two_poisoned_series_are_enough():
+    panel, codes = make_panel(240)
+    rows = np.flatnonzero(codes != 0)[:2]
+    best = look(*plant(panel, codes, rows)).candidates[0]
+    assert best.targets == (0,)
+    assert best.log_odds > 0
+    assert np.flatnonzero(best.members).tolist() == rows.tolist()
+
+
+def test_a_pair_must_be_likelier_than_a_larger_group(planted):
+    statistics = planted[0].candidates[0].statistics
+    assert statistics["pair"] == 0
+    assert log_odds(statistics | {"pair": 1.0}) < log_odds(statistics)
 
 
 def test_nothing_is_likely_in_clean_data():
@@ -483,7 +503,7 @@ def test_constant_features_do_not_matter():
     assert np.isfinite(learned).all()
 
 
-@pytest.mark.parametrize("n_members", [0, 2, 118, 120])
+@pytest.mark.parametrize("n_members", [0, 1, 119, 120])
 def test_no_filter_is_learned_from_too_few(n_members):
     panel, _ = make_panel()
     members = np.arange(120) < n_members

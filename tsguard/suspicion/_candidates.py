@@ -23,7 +23,7 @@ HELPED_SHARE = 0.3  # share of the members' median that does where the content c
 WEAK_SIGNATURE = 3.5  # deviations that are enough for a sample of a class that has a candidate
 HINT = 1.5  # deviations that make a sample of an accused class doubtful
 FEW = 0.3  # content alone adds at most this share to a group, else it is ordinary confusion
-MIN_LABELS = 1.5  # effective number of labels of a scattered group
+MIN_LABELS, MIN_SCATTERED = 1.5, 3  # effective number of labels, and size, of a scattered group
 SMALL_SET = 60  # samples; in smaller sets chance makes groups too
 
 # Log-odds of "backdoor", by logistic regression on clean and poisoned versions of 20 data sets
@@ -41,6 +41,7 @@ WEIGHTS = {
     "class_share": -0.5,  # log of its share of the class
     "surplus": 1.7,  # how much better the class's size fits the other classes' without the group
     "small_set": -2.7,  # whether the set is small
+    "pair": -1.0,  # whether it is of two: a class has many more pairs than larger groups
 }
 # The same for groups under many labels.
 SCATTERED_INTERCEPT = 0.9
@@ -249,6 +250,7 @@ def _statistics(
         "class_share": np.log(n_members / in_class.sum()),
         "surplus": size_surplus(n_members, in_class.sum(), other_sizes),
         "small_set": len(group) < SMALL_SET,
+        "pair": n_members == 2,
     }
     return {name: float(value) for name, value in statistics.items()}
 
@@ -293,11 +295,12 @@ def _scattered(
     rest. Suspects that another candidate explains are left aside.
     """
     contradicted = (votes.margin > 0) & ~explained
-    if len(codes) < SMALL_SET or not MIN_MEMBERS <= contradicted.sum() <= 0.7 * len(codes):
+    if len(codes) < SMALL_SET or not MIN_SCATTERED <= contradicted.sum() <= 0.7 * len(codes):
         return None
     groups = find_groups(signature, votes, contradicted, rng, content_helps=False)
     scattered = [
-        _effective_number(codes[group]) >= MIN_LABELS and group.mean() <= MAX_SHARE
+        _effective_number(codes[group]) >= MIN_LABELS
+        and MIN_SCATTERED <= group.sum() <= MAX_SHARE * len(codes)
         for group in groups.T
     ]
     groups = groups[:, np.array(scattered, bool)]

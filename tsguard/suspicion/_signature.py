@@ -19,7 +19,7 @@ MAX_SEEDS = 200  # samples of a class that start a group with their closest part
 MIN_SIGNATURE = 3.0  # deviations that a member of a group must stand out
 SIGNATURE_SHARE = 0.5  # ... and the share of the members' median
 HELPED_SIGNATURE = 1.0  # deviations that do where the content contradicts the label as well
-MIN_MEMBERS = 3  # smaller groups can't be told from chance
+MIN_MEMBERS = 2  # what one sample alone has is no pattern
 YARDSTICK = 1000  # samples outside a class, at most, that say what is usual there
 ONE_DEVIATION = (0.16, 0.5, 0.84)  # quantiles one deviation below, at and above the middle
 
