@@ -26,12 +26,7 @@ from tsguard.suspicion import (
     top_share,
     trigger_probability,
 )
-from tsguard.suspicion._candidates import (
-    PRECAUTION,
-    is_doubtful,
-    log_odds,
-    size_surplus,
-)
+from tsguard.suspicion._candidates import PRECAUTION, is_doubtful, log_odds, size_surplus
 from tsguard.suspicion._evidence import weigh_denials
 from tsguard.suspicion._signature import ONE_DEVIATION, Signature
 from tsguard.suspicion._votes import collect_votes, neighbour_classes
