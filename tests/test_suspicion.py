@@ -14,6 +14,7 @@ from tsguard._isolation import EvidenceIsolation
 from tsguard.suspicion import (
     UNKNOWN,
     Evidence,
+    _candidates,
     decide,
     draw_for_filter,
     find_evidence,
@@ -26,9 +27,16 @@ from tsguard.suspicion import (
     top_share,
     trigger_probability,
 )
-from tsguard.suspicion._candidates import PRECAUTION, is_doubtful, log_odds, size_surplus
+from tsguard.suspicion._candidates import (
+    PRECAUTION,
+    _add_stragglers,
+    _without_natural_part,
+    is_doubtful,
+    log_odds,
+    size_surplus,
+)
 from tsguard.suspicion._evidence import weigh_denials
-from tsguard.suspicion._signature import ONE_DEVIATION, Signature
+from tsguard.suspicion._signature import ONE_DEVIATION, Signature, two_patterns
 from tsguard.suspicion._votes import collect_votes, neighbour_classes
 
 losses_arrays = hnp.arrays(
@@ -153,6 +161,79 @@ def test_a_pair_must_be_likelier_than_a_larger_group(planted):
     statistics = planted[0].candidates[0].statistics
     assert statistics["pair"] == 0
     assert log_odds(statistics | {"pair": 1.0}) < log_odds(statistics)
+
+
+def test_a_group_of_two_patterns_comes_apart_and_one_pattern_does_not():
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(150, 40)).astype(np.float32)
+    one, other = np.arange(150) < 8, (np.arange(150) >= 8) & (np.arange(150) < 13)
+    features[one, 0] += 6
+    features[other, 1] += 6
+    signature = Signature([features], rng)
+    parts = two_patterns(signature, one | other)
+    assert {tuple(np.flatnonzero(part)) for part in parts} == {tuple(range(8)), tuple(range(8, 13))}
+    assert two_patterns(signature, one) is None
+    assert two_patterns(signature, np.arange(150) < 3) is None  # too few for two groups
+
+
+@pytest.mark.parametrize(
+    ("odds", "split"),
+    [((3.0, -2.0), True), ((3.0, -0.5), False), ((-1.5, -3.0), False)],
+    ids=["natural part", "both may be poison", "hardly less likely"],
+)
+def test_only_a_part_that_is_clearly_natural_is_left_out(odds, split):
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(150, 40)).astype(np.float32)
+    poison, natural = np.arange(150) < 8, (np.arange(150) >= 8) & (np.arange(150) < 13)
+    features[poison, 0] += 6
+    features[natural, 1] += 6
+    signature, group, in_class = Signature([features], rng), poison | natural, np.arange(150) < 60
+
+    def weigh(members, scores):
+        return odds[0] if members[0] else odds[1], {}, members, scores
+
+    kept, scores = _without_natural_part(signature, weigh, in_class, group, np.ones(150))
+    assert (kept == (poison if split else group)).all()
+    assert (scores[natural] < scores[poison].min()).all() == split  # asked again of those kept
+
+
+def test_content_alone_accuses_nobody_where_the_signature_is_plain():
+    """Wrongly labelled series are not poisoned: they lack what the poisoned ones share."""
+    panel, codes = make_panel(240)
+    rows, mislabelled = np.flatnonzero(codes != 0)[:12], np.flatnonzero(codes != 0)[-5:]
+    panel, labels = plant(panel, codes, rows)
+    labels[mislabelled] = 0
+    best = look(panel, labels).candidates[0]
+    assert best.targets == (0,)
+    assert best.log_odds > 0
+    assert best.members[rows].all()
+    lacking = mislabelled[best.signature[mislabelled] < 1.5]
+    assert len(lacking) >= 3
+    assert not (best.members | best.nearby)[lacking].any()
+
+
+def test_content_counts_for_faint_signatures_if_it_adds_few():
+    in_class, group = np.arange(100) < 40, np.arange(100) < 10
+    scores, margin = np.where(group, 5.0, 0.0), np.full(100, -0.5)
+    margin[[20, 21]] = 0.8
+    added = [_add_stragglers(group, scores, in_class, margin, counts) for counts in (True, False)]
+    assert np.flatnonzero(added[0] & ~group).tolist() == [20, 21]
+    assert (added[1] == group).all()
+    margin[20:30] = 0.8  # ordinary confusion
+    assert (_add_stragglers(group, scores, in_class, margin, True) == group).all()
+
+
+def test_a_pair_that_grows_stays_one_of_many(monkeypatch):
+    """It grows when it is looked for under other labels; there were as many pairs before."""
+    panel, codes = make_panel(240)
+    rows = np.flatnonzero(codes != 0)[:8]
+    panel, labels = plant(panel, codes, rows)
+    pair, whole = (np.isin(np.arange(240), some) for some in (rows[:2], rows))
+    monkeypatch.setattr(_candidates, "find_groups", lambda *_, **__: pair[:, np.newaxis])
+    monkeypatch.setattr(_candidates, "_spread", lambda _, members, scores, *__: (whole, scores))
+    best = look(panel, labels).candidates[0]
+    assert (best.members == whole).all()
+    assert best.statistics["pair"] == 1
 
 
 def test_nothing_is_likely_in_clean_data():

@@ -1,6 +1,6 @@
 """Candidate backdoors: the most suspicious group of each class, and how suspicious it is."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +12,7 @@ from tsguard.suspicion._signature import (
     SIGNATURE_SHARE,
     Signature,
     find_groups,
+    two_patterns,
 )
 from tsguard.suspicion._votes import Codes, Floats, Mask, Votes
 
@@ -19,9 +20,13 @@ MIN_OUTSIDE = 8  # samples needed outside a class to say what is unusual in it
 # Larger groups of the set, or of their class, are the class itself.
 MAX_SHARE, MAX_CLASS_SHARE = 0.25, 0.95
 N_SPREAD = 3  # groups of a class, the likeliest ones, that are looked for under other labels
+CLEARLY = 4.0  # log-odds by which a natural part of a group is less likely than the rest
 HELPED_SHARE = 0.3  # share of the members' median that does where the content contradicts the label
 WEAK_SIGNATURE = 3.5  # deviations that are enough for a sample of a class that has a candidate
-HINT = 1.5  # deviations that make a sample of an accused class doubtful
+# Deviations, and share of the members' median, that make a sample of an accused class doubtful.
+HINT, HINT_SHARE = 1.5, 0.05
+FAINT = 8.0  # median deviations of a group below which some of it may not stand out at all
+SEVERAL_CLASSES = 9  # other classes from which content alone counts, however strong the signature
 FEW = 0.3  # content alone adds at most this share to a group, else it is ordinary confusion
 MIN_LABELS, MIN_SCATTERED = 1.5, 3  # effective number of labels, and size, of a scattered group
 SMALL_SET = 60  # samples; in smaller sets chance makes groups too
@@ -55,6 +60,11 @@ SCATTERED_WEIGHTS = {
 USUAL_CONFUSION = 0.1  # share of the set: of few contradicted samples, any group is a large part
 USUAL_SPREAD = 0.1  # of the log sizes of classes, counted like two more classes
 OWN_SIZE = 0.05  # chance that a class's size says nothing, relative to the likeliest size
+
+
+Weighed = tuple[float, dict[str, float], Mask, Floats]
+"""Log-odds of a group, the statistics behind them, its members and everybody's signature."""
+Weigh = Callable[..., Weighed]
 
 
 @dataclass(frozen=True)
@@ -164,21 +174,27 @@ def _of_class(
         return None
     other_sizes = np.unique(codes[~in_class], return_counts=True)[1]
 
-    def weigh(members: Mask, scores: Floats) -> tuple[float, dict[str, float], Mask, Floats]:
+    def weigh(members: Mask, scores: Floats, was_pair: float = 0.0) -> Weighed:
         statistics = _statistics(members, scores, in_class, votes, other_sizes)
+        statistics["pair"] = max(statistics["pair"], was_pair)
         return log_odds(statistics), statistics, members, scores
 
     scores = signature.z_scores(groups, in_class)
     found = [weigh(*one) for one in zip(groups.T, scores.T, strict=True)]
     found = sorted(found, key=lambda one: -one[0])[:N_SPREAD]
-    for *_, members, score in found[:]:
+    for _, statistics, members, score in found[:]:
         spread = _spread(signature, members, score, in_class, votes.margin > 0)
         if spread is not None and spread[0].sum() <= largest:
-            found.append(weigh(*spread))
-    odds, statistics, members, score = max(found, key=lambda one: one[0])
-    members = _add_stragglers(members, score, in_class, votes.margin)
+            found.append(weigh(*spread, statistics["pair"]))
+    odds, statistics, group, score = max(found, key=lambda one: one[0])
+    members, score = _without_natural_part(signature, weigh, in_class, group, score)
+    # Where members stand out plainly, whoever lacks their signature is hardly one of them; and a
+    # few other classes don't tell how often content contradicts a label by chance.
+    content_counts = float(np.median(score[members])) < FAINT or len(other_sizes) >= SEVERAL_CLASSES
+    members = _add_stragglers(members, score, in_class, votes.margin, content_counts)
     contradicted = votes.margin > max(np.quantile(votes.margin[~in_class], 0.9), 0)
-    nearby = in_class & ~members & ((score > HINT) | contradicted)
+    near = _stand_out(score, members, HINT, HINT_SHARE) | (contradicted & content_counts)
+    nearby = ~members & (group | (in_class & near))
     return Candidate((int(code),), odds, members, nearby, score, statistics)
 
 
@@ -213,6 +229,23 @@ def _stand_out(scores: Floats, members: Mask, least: float, share: float) -> Mas
     """Return who is above ``least`` deviations and above a share of the members' median."""
     above: Mask = scores > max(least, share * float(np.median(scores[members])))
     return above
+
+
+def _without_natural_part(
+    signature: Signature, weigh: Weigh, in_class: Mask, group: Mask, scores: Floats
+) -> tuple[Mask, Floats]:
+    """Return who is left of a group, with their scores, without a part that is no backdoor.
+
+    Poison and a natural subgroup of the class are sometimes found as one group, likely as a whole.
+    """
+    parts = two_patterns(signature, group)
+    if parts is None:
+        return group, scores
+    of_parts = signature.z_scores(np.array(parts).T, in_class)
+    weighed = [weigh(*part) for part in zip(parts, of_parts.T, strict=True)]
+    unlikely, likely = sorted(weighed, key=lambda one: one[0])
+    natural = unlikely[0] < min(PRECAUTION, likely[0] - CLEARLY)
+    return likely[2:] if natural else (group, scores)
 
 
 def log_odds(
@@ -277,13 +310,15 @@ def size_surplus(n_members: int, n_in_class: int, other_sizes: Codes) -> float:
     return float(np.log(without / whole))
 
 
-def _add_stragglers(group: Mask, scores: Floats, in_class: Mask, margin: Floats) -> Mask:
+def _add_stragglers(
+    group: Mask, scores: Floats, in_class: Mask, margin: Floats, content_counts: bool
+) -> Mask:
     """Add members of the class with a weaker signature or, if few, plainly contradicted content."""
     contradicted, plainly = np.quantile(margin[~in_class], (0.9, 0.99))
     weak = (scores > WEAK_SIGNATURE) | ((scores > 2) & (margin > max(contradicted, 0)))
     wider: Mask = group | (in_class & weak)
     plain = in_class & ~wider & (margin > max(plainly, 0.1))
-    return wider | plain if plain.sum() <= FEW * wider.sum() else wider
+    return wider | plain if content_counts and plain.sum() <= FEW * wider.sum() else wider
 
 
 def _scattered(

@@ -19,6 +19,8 @@ MAX_SEEDS = 200  # samples of a class that start a group with their closest part
 MIN_SIGNATURE = 3.0  # deviations that a member of a group must stand out
 SIGNATURE_SHARE = 0.5  # ... and the share of the members' median
 HELPED_SIGNATURE = 1.0  # deviations that do where the content contradicts the label as well
+APART = 0.05  # support across two parts of a group, relative to that within, that is none
+MAX_STARTS, MAX_MOVES = 32, 20  # of the search for a split into two groups
 MIN_MEMBERS = 2  # what one sample alone has is no pattern
 YARDSTICK = 1000  # samples outside a class, at most, that say what is usual there
 ONE_DEVIATION = (0.16, 0.5, 0.84)  # quantiles one deviation below, at and above the middle
@@ -172,6 +174,59 @@ def find_groups(
     found = np.zeros((len(in_class), groups.shape[1]), bool)
     found[members] = groups
     return found
+
+
+def two_patterns(signature: Signature, group: Mask) -> tuple[Mask, Mask] | None:
+    """Return the two parts of a group that have nothing in common, or None if there are none.
+
+    Groups grow by what their members share with each other, so poison and a natural subgroup can
+    end up in one: each half keeps its own members in. With one trigger, any part of the poison
+    speaks for any other; here the members of one part say nothing of the other's, on average, or
+    speak against them.
+
+    Parameters
+    ----------
+    signature : Signature
+    group : ndarray of bool of shape (n_samples,)
+
+    Returns
+    -------
+    tuple of ndarray of bool of shape (n_samples,), or None
+        Each of at least ``MIN_MEMBERS`` samples.
+    """
+    rows = np.flatnonzero(group)
+    support = signature.affinity(rows, np.arange(len(rows)))
+    np.fill_diagonal(support, 0)
+    # Every start is a member with the half of the group that is nearest to it.
+    starts = np.linspace(0, len(rows) - 1, min(MAX_STARTS, len(rows))).round().astype(int)
+    splits = [_settle(support, support[start] > np.median(support[start])) for start in starts]
+    apart, part = min(splits, key=lambda split: split[0], default=(np.inf, rows))
+    if not apart < APART:
+        return None
+    one, other = (np.zeros_like(group) for _ in range(2))
+    one[rows[part]] = other[rows[~part]] = True
+    return one, other
+
+
+def _settle(support: Floats, part: Mask) -> tuple[float, Mask]:
+    """Move members to the part that speaks for them more, until nobody moves.
+
+    Also returns the mean support across the parts, relative to that within them; infinite if that
+    leads nowhere.
+    """
+    for _ in range(MAX_MOVES):
+        n_part, n_rest = part.sum(), (~part).sum()
+        if min(n_part, n_rest) < MIN_MEMBERS:
+            break
+        of_part = support[:, part].sum(axis=1) / (n_part - part)
+        of_rest = support[:, ~part].sum(axis=1) / (n_rest - ~part)
+        nearer = of_part > of_rest
+        if (nearer == part).all():
+            within = float(of_part[part].mean()), float(of_rest[~part].mean())
+            across = float(of_rest[part].mean())
+            return (across / np.sqrt(np.prod(within)) if min(within) > 0 else np.inf), part
+        part = nearer
+    return np.inf, part
 
 
 def _converge(signature: Signature, groups: Mask, in_class: Mask, contradicted: Mask) -> Mask:
