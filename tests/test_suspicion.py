@@ -36,7 +36,7 @@ from tsguard.suspicion._candidates import (
     size_surplus,
 )
 from tsguard.suspicion._evidence import weigh_denials
-from tsguard.suspicion._signature import ONE_DEVIATION, Signature, two_patterns
+from tsguard.suspicion._signature import ONE_DEVIATION, Signature, regrow, two_patterns
 from tsguard.suspicion._votes import collect_votes, neighbour_classes
 
 losses_arrays = hnp.arrays(
@@ -176,6 +176,17 @@ def test_a_group_of_two_patterns_comes_apart_and_one_pattern_does_not():
     assert two_patterns(signature, np.arange(150) < 3) is None  # too few for two groups
 
 
+def test_a_part_of_the_poison_grows_into_all_of_it():
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(300, 20)).astype(np.float32)
+    poison, in_class = np.arange(300) < 12, np.arange(300) < 90
+    features[poison, 0] += 20
+    features[in_class & ~poison, 1] += 20  # what the class is like
+    votes = collect_votes([features[:, 1:]], in_class.astype(int), 2, rng)
+    grown = regrow(Signature([features], rng), votes, in_class, np.arange(300) < 4)
+    assert (grown == poison).all()
+
+
 @pytest.mark.parametrize(
     ("odds", "split"),
     [((3.0, -2.0), True), ((3.0, -0.5), False), ((-1.5, -3.0), False)],
@@ -192,7 +203,8 @@ def test_only_a_part_that_is_clearly_natural_is_left_out(odds, split):
     def weigh(members, scores):
         return odds[0] if members[0] else odds[1], {}, members, scores
 
-    kept, scores = _without_natural_part(signature, weigh, in_class, group, np.ones(150))
+    votes = collect_votes([features], in_class.astype(int), 2, rng)
+    kept, scores = _without_natural_part(signature, votes, weigh, in_class, group, np.ones(150))
     assert (kept == (poison if split else group)).all()
     assert (scores[natural] < scores[poison].min()).all() == split  # asked again of those kept
 

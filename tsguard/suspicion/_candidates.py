@@ -12,6 +12,7 @@ from tsguard.suspicion._signature import (
     SIGNATURE_SHARE,
     Signature,
     find_groups,
+    regrow,
     two_patterns,
 )
 from tsguard.suspicion._votes import Codes, Floats, Mask, Votes
@@ -187,7 +188,7 @@ def _of_class(
         if spread is not None and spread[0].sum() <= largest:
             found.append(weigh(*spread, statistics["pair"]))
     odds, statistics, group, score = max(found, key=lambda one: one[0])
-    members, score = _without_natural_part(signature, weigh, in_class, group, score)
+    members, score = _without_natural_part(signature, votes, weigh, in_class, group, score)
     # Where members stand out plainly, whoever lacks their signature is hardly one of them; and a
     # few other classes don't tell how often content contradicts a label by chance.
     content_counts = float(np.median(score[members])) < FAINT or len(other_sizes) >= SEVERAL_CLASSES
@@ -232,11 +233,12 @@ def _stand_out(scores: Floats, members: Mask, least: float, share: float) -> Mas
 
 
 def _without_natural_part(
-    signature: Signature, weigh: Weigh, in_class: Mask, group: Mask, scores: Floats
+    signature: Signature, votes: Votes, weigh: Weigh, in_class: Mask, group: Mask, scores: Floats
 ) -> tuple[Mask, Floats]:
     """Return who is left of a group, with their scores, without a part that is no backdoor.
 
     Poison and a natural subgroup of the class are sometimes found as one group, likely as a whole.
+    Rid of the other pattern, the poison may grow.
     """
     parts = two_patterns(signature, group)
     if parts is None:
@@ -244,8 +246,11 @@ def _without_natural_part(
     of_parts = signature.z_scores(np.array(parts).T, in_class)
     weighed = [weigh(*part) for part in zip(parts, of_parts.T, strict=True)]
     unlikely, likely = sorted(weighed, key=lambda one: one[0])
-    natural = unlikely[0] < min(PRECAUTION, likely[0] - CLEARLY)
-    return likely[2:] if natural else (group, scores)
+    if unlikely[0] >= min(PRECAUTION, likely[0] - CLEARLY):
+        return group, scores
+    grown = regrow(signature, votes, in_class, likely[2])
+    regrown = weigh(grown, signature.z_scores(grown[:, np.newaxis], in_class)[:, 0])
+    return max(likely, regrown, key=lambda one: one[0])[2:]
 
 
 def log_odds(

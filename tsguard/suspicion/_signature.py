@@ -167,13 +167,43 @@ def find_groups(
     members = np.flatnonzero(in_class)
     groups = _converge(signature, seeds, in_class, np.zeros(len(members), bool))
     if content_helps:
-        usual = max(0.0, float(np.quantile(votes.margin[~in_class], 0.9)))
-        helped = _converge(signature, seeds, in_class, votes.margin[members] > usual)
+        helped = _converge(signature, seeds, in_class, _contradicted(votes, in_class))
         groups = _distinct(np.hstack([groups, helped]))
     groups = groups[:, groups.sum(axis=0) >= MIN_MEMBERS]
     found = np.zeros((len(in_class), groups.shape[1]), bool)
     found[members] = groups
     return found
+
+
+def regrow(signature: Signature, votes: Votes, in_class: Mask, group: Mask) -> Mask:
+    """Return the group that a part of one, or any other seed, grows into; content helps.
+
+    Parameters
+    ----------
+    signature : Signature
+    votes : Votes
+    in_class : ndarray of bool of shape (n_samples,)
+    group : ndarray of bool of shape (n_samples,)
+        Members of the class.
+
+    Returns
+    -------
+    ndarray of bool of shape (n_samples,)
+        The group itself if it grows into nothing.
+    """
+    seed = group[in_class][:, np.newaxis]
+    grown = _converge(signature, seed, in_class, _contradicted(votes, in_class))
+    found = group.copy()
+    if grown.shape[1]:
+        found[in_class] = grown[:, 0]
+    return found
+
+
+def _contradicted(votes: Votes, in_class: Mask) -> Mask:
+    """Return which members' content contradicts the label more than is usual outside the class."""
+    usual = max(0.0, float(np.quantile(votes.margin[~in_class], 0.9)))
+    contradicted: Mask = votes.margin[in_class] > usual
+    return contradicted
 
 
 def two_patterns(signature: Signature, group: Mask) -> tuple[Mask, Mask] | None:
@@ -214,12 +244,13 @@ def _settle(support: Floats, part: Mask) -> tuple[float, Mask]:
     Also returns the mean support across the parts, relative to that within them; infinite if that
     leads nowhere.
     """
+    of_all = support.sum(axis=1)
     for _ in range(MAX_MOVES):
         n_part, n_rest = part.sum(), (~part).sum()
         if min(n_part, n_rest) < MIN_MEMBERS:
             break
-        of_part = support[:, part].sum(axis=1) / (n_part - part)
-        of_rest = support[:, ~part].sum(axis=1) / (n_rest - ~part)
+        together = support @ part
+        of_part, of_rest = together / (n_part - part), (of_all - together) / (n_rest - ~part)
         nearer = of_part > of_rest
         if (nearer == part).all():
             within = float(of_part[part].mean()), float(of_rest[~part].mean())
