@@ -53,18 +53,14 @@ def main() -> None:
 
 def stored(line: dict, config: dict) -> dict:
     """Return the stored cell that a line of the table was made from."""
-    from tsguard._bench._results import FORMAT
+    from tsguard._bench._cell import new_row
 
     name, kind, threads = re.fullmatch(r"(.*) \((\w+), (\d+) threads\)", line["device"]).groups()
     metrics = {key: value for key, value in line.items() if key not in NO_METRICS}
     metrics["suspected_target"] = json.loads(metrics["suspected_target"])
     told = {key: value for key, value in metrics.items() if value is not None}
-    return {
-        "format": FORMAT,
-        "status": "ok",
-        "config": config,
+    return new_row(config, "ok") | {
         "metrics": told,
-        "error": None,
         "versions": dict(part.split(" ") for part in line["versions"].split(", ")),
         "finished": line["finished"],
         "data": {key: line[key] for key in DATA},

@@ -21,7 +21,7 @@ CLAIMS = {
     """,
     "02_your_own_data": """
         assert report["suspected_classes"] == [int(poisoned.target)]
-        assert len(suspects) <= grid.size and poisoned.is_poisoned[suspects.index].mean() > 0.8
+        assert len(suspects) <= grid.size and poisoned.is_poisoned[suspects.index].all()
         assert doubtful not in found and np.isin(truth, found).mean() > 0.8
         scores = predict_file("power_scan", "new.csv")["trigger_score"]
         assert scores[:3].max() < 0.5 < scores[3:].min()

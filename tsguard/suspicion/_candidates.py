@@ -15,7 +15,7 @@ from tsguard.suspicion._signature import (
     regrow,
     two_patterns,
 )
-from tsguard.suspicion._votes import Codes, Floats, Mask, Votes
+from tsguard.suspicion._votes import Codes, Floats, Mask, Votes, unusually_contradicted
 
 MIN_OUTSIDE = 8  # samples needed outside a class to say what is unusual in it
 # Larger groups of the set, or of their class, are the class itself.
@@ -193,7 +193,7 @@ def _of_class(
     # few other classes don't tell how often content contradicts a label by chance.
     content_counts = float(np.median(score[members])) < FAINT or len(other_sizes) >= SEVERAL_CLASSES
     members = _add_stragglers(members, score, in_class, votes.margin, content_counts)
-    contradicted = votes.margin > max(np.quantile(votes.margin[~in_class], 0.9), 0)
+    contradicted = unusually_contradicted(votes.margin, in_class)
     near = _stand_out(score, members, HINT, HINT_SHARE) | (contradicted & content_counts)
     nearby = ~members & (group | (in_class & near))
     return Candidate((int(code),), odds, members, nearby, score, statistics)
@@ -319,10 +319,11 @@ def _add_stragglers(
     group: Mask, scores: Floats, in_class: Mask, margin: Floats, content_counts: bool
 ) -> Mask:
     """Add members of the class with a weaker signature or, if few, plainly contradicted content."""
-    contradicted, plainly = np.quantile(margin[~in_class], (0.9, 0.99))
-    weak = (scores > WEAK_SIGNATURE) | ((scores > 2) & (margin > max(contradicted, 0)))
+    contradicted = unusually_contradicted(margin, in_class)
+    weak = (scores > WEAK_SIGNATURE) | ((scores > 2) & contradicted)
     wider: Mask = group | (in_class & weak)
-    plain = in_class & ~wider & (margin > max(plainly, 0.1))
+    plainly = max(float(np.quantile(margin[~in_class], 0.99)), 0.1)
+    plain = in_class & ~wider & (margin > plainly)
     return wider | plain if content_counts and plain.sum() <= FEW * wider.sum() else wider
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tsguard.suspicion._views import Embedding
-from tsguard.suspicion._votes import Floats, Mask, Votes
+from tsguard.suspicion._votes import Floats, Mask, Votes, unusually_contradicted
 
 DUAL_LIMIT = 1500  # up to here the ridge is solved by samples, above by features
 PROJECTION = 256  # size to which a block of features is projected above DUAL_LIMIT
@@ -167,7 +167,8 @@ def find_groups(
     members = np.flatnonzero(in_class)
     groups = _converge(signature, seeds, in_class, np.zeros(len(members), bool))
     if content_helps:
-        helped = _converge(signature, seeds, in_class, _contradicted(votes, in_class))
+        contradicted = unusually_contradicted(votes.margin, in_class)[members]
+        helped = _converge(signature, seeds, in_class, contradicted)
         groups = _distinct(np.hstack([groups, helped]))
     groups = groups[:, groups.sum(axis=0) >= MIN_MEMBERS]
     found = np.zeros((len(in_class), groups.shape[1]), bool)
@@ -191,19 +192,12 @@ def regrow(signature: Signature, votes: Votes, in_class: Mask, group: Mask) -> M
     ndarray of bool of shape (n_samples,)
         The group itself if it grows into nothing.
     """
-    seed = group[in_class][:, np.newaxis]
-    grown = _converge(signature, seed, in_class, _contradicted(votes, in_class))
+    contradicted = unusually_contradicted(votes.margin, in_class)[in_class]
+    grown = _converge(signature, group[in_class, np.newaxis], in_class, contradicted)
     found = group.copy()
     if grown.shape[1]:
         found[in_class] = grown[:, 0]
     return found
-
-
-def _contradicted(votes: Votes, in_class: Mask) -> Mask:
-    """Return which members' content contradicts the label more than is usual outside the class."""
-    usual = max(0.0, float(np.quantile(votes.margin[~in_class], 0.9)))
-    contradicted: Mask = votes.margin[in_class] > usual
-    return contradicted
 
 
 def two_patterns(signature: Signature, group: Mask) -> tuple[Mask, Mask] | None:
@@ -230,8 +224,8 @@ def two_patterns(signature: Signature, group: Mask) -> tuple[Mask, Mask] | None:
     # Every start is a member with the half of the group that is nearest to it.
     starts = np.linspace(0, len(rows) - 1, min(MAX_STARTS, len(rows))).round().astype(int)
     splits = [_settle(support, support[start] > np.median(support[start])) for start in starts]
-    apart, part = min(splits, key=lambda split: split[0], default=(np.inf, rows))
-    if not apart < APART:
+    apart, part = min(splits, key=lambda split: split[0])
+    if apart >= APART:
         return None
     one, other = (np.zeros_like(group) for _ in range(2))
     one[rows[part]] = other[rows[~part]] = True

@@ -173,6 +173,23 @@ def _smallest(values: Embedding, places: NDArray[np.int64]) -> None:
             places[row, place] = column
 
 
+def unusually_contradicted(margin: Floats, in_class: Mask) -> Mask:
+    """Return whose content contradicts the label more than that of nine in ten outside the class.
+
+    Parameters
+    ----------
+    margin : ndarray of shape (n_samples,)
+        As in :class:`Votes`; above 0 = contradicted.
+    in_class : ndarray of bool of shape (n_samples,)
+
+    Returns
+    -------
+    ndarray of bool of shape (n_samples,)
+    """
+    contradicted: Mask = margin > max(0.0, float(np.quantile(margin[~in_class], 0.9)))
+    return contradicted
+
+
 def _shares(labels: Codes, n_classes: int, counts: Floats) -> Floats:
     """Return the weighted share of each class among the neighbours' labels (n, k) as (n, K)."""
     shares = np.zeros((len(labels), n_classes))
