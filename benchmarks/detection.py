@@ -29,7 +29,9 @@ DATASETS = (
     *("Epilepsy", "ECG5000", "SwedishLeaf", "FaceAll"),
 )
 #: Failures on these prompted changes of the method, so they are no longer untouched.
-SEEN = ("Epilepsy", "PenDigits", "ECG5000", "NATOPS", "SwedishLeaf", "FaceAll")
+SEEN = ("Epilepsy", "PenDigits", "ECG5000", "NATOPS", "SwedishLeaf", "FaceAll", "Crop")
+#: Other parts of the sets, other target classes: run once the method was settled.
+UNSEEN_SEEDS = (1,)
 N_TRAIN, N_TEST = 200, 200
 FAST = ("patch", "hum", "noise", "pulse")
 SLOW = ("sine", "blend", "warp", "phase", "morph")
@@ -186,9 +188,7 @@ def write_table(options: argparse.Namespace) -> None:
             seen=" and ".join(SEEN),
         ),
         "## Against the targets",
-        markdown(_targets(takes, usual, clean)),
-        f"The same without {' and '.join(SEEN)}:",
-        markdown(_targets(*(part[~part["dataset"].isin(SEEN)] for part in (takes, usual, clean)))),
+        markdown(_against_targets(takes, usual, clean)),
         "## By attack, where it takes",
         markdown(_means(takes, ["backbone", "mode", "attack", "rate"])),
         "## By data set, where the attack takes",
@@ -236,13 +236,14 @@ Written by `python benchmarks/detection.py table` from `detection.jsonl`, which
 {precision}; {device}; {versions}.
 
 Sets: {sets} (at most {N_TRAIN} training and {N_TEST} test series, stratified). Nothing was tuned
-on them, but failures on {seen} prompted changes of the method, judged on the tuning sets. All
-numbers in %. CA: accuracy on the clean test set. ASR: share of triggered test series of other
-classes answered with the target class. *oracle*: standard training on the true labels of the same
-series; its ASR is the hit rate of an attack that was not learned. An attack *takes* where the
-undefended ASR is at least 50 %. Precision and recall are those of the isolation, AUC that of
-`suspicion_` inside the target class and of `trigger_score` between clean and triggered test series
-of other classes."""
+on them, but failures on {seen} with seed 0 prompted
+changes of the method, judged on the tuning sets. *Unseen*: seeds that were run when the method was
+settled, with other parts of the sets and other target classes. All numbers in %. CA: accuracy on
+the clean test set. ASR: share of triggered test series of other classes answered with the target
+class. *oracle*: standard training on the true labels of the same series; its ASR is the hit rate of
+an attack that was not learned. An attack *takes* where the undefended ASR is at least 50 %.
+Precision and recall are those of the isolation, AUC that of `suspicion_` inside the target class
+and of `trigger_score` between clean and triggered test series of other classes."""
 
 SHOWN = [
     *("undefended CA", "undefended ASR", "oracle CA", "oracle ASR", "e2abl CA", "e2abl ASR"),
@@ -307,6 +308,12 @@ def _targets(takes: pd.DataFrame, usual: pd.DataFrame, clean: pd.DataFrame) -> p
     ]
     table = pd.DataFrame(lines, columns=["", "target", "measured"])
     return table.assign(measured=table["measured"].round(1))
+
+
+def _against_targets(*parts: pd.DataFrame) -> pd.DataFrame:
+    """Return targets and measurements, over all cells and over the unseen ones."""
+    unseen = [part[part["seed"].isin(UNSEEN_SEEDS)] for part in parts]
+    return _targets(*parts).assign(unseen=_targets(*unseen)["measured"])
 
 
 def _means(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:

@@ -29,15 +29,17 @@ from tsguard.suspicion import (
 )
 from tsguard.suspicion._candidates import (
     PRECAUTION,
+    Candidate,
     _add_stragglers,
     _without_natural_part,
     is_doubtful,
     log_odds,
     size_surplus,
 )
+from tsguard.suspicion._carriers import accuse_denied, carriers
 from tsguard.suspicion._evidence import weigh_denials
 from tsguard.suspicion._signature import ONE_DEVIATION, Signature, regrow, two_patterns
-from tsguard.suspicion._votes import collect_votes, neighbour_classes
+from tsguard.suspicion._votes import collect_votes, other_classes, trusted_votes
 
 losses_arrays = hnp.arrays(
     np.float32,
@@ -224,6 +226,17 @@ def test_content_alone_accuses_nobody_where_the_signature_is_plain():
     assert not (best.members | best.nearby)[lacking].any()
 
 
+def test_in_a_large_class_a_few_deviations_are_nothing_beside_a_plain_pattern():
+    """Of 900 ordinary samples some are 5 deviations off; the group's members are 200."""
+    in_class = np.arange(1500) < 910
+    group = np.arange(1500) < 8
+    scores = np.where(group, 200.0, np.random.default_rng(0).standard_t(3, 1500))
+    scores[8:10] = 30.0  # poisoned ones that miss most of the signature
+    assert (scores[in_class] > 3.5).sum() > 15
+    wider = _add_stragglers(group, scores, in_class, np.zeros(1500), content_counts=False)
+    assert np.flatnonzero(wider).tolist() == list(range(10))
+
+
 def test_content_counts_for_faint_signatures_if_it_adds_few():
     in_class, group = np.arange(100) < 40, np.arange(100) < 10
     scores, margin = np.where(group, 5.0, 0.0), np.full(100, -0.5)
@@ -272,6 +285,73 @@ def test_one_trigger_under_two_labels_is_found_under_both():
     assert np.flatnonzero(found).tolist() == rows.tolist()
 
 
+def test_one_with_the_trigger_under_another_label_is_known_by_the_group_that_was_accused():
+    panel, codes = make_panel(240)
+    rows = np.flatnonzero(codes == 2)[:20]
+    panel, labels = plant(panel, codes, rows)
+    labels[rows[0]] = 1  # alone, it is no group of its class
+    accused = [one for one in look(panel, labels).candidates if one.log_odds > 0]
+    assert [one.targets for one in accused] == [(0, 1)]
+    assert np.flatnonzero(accused[0].members).tolist() == rows.tolist()
+
+
+def group_and_others():
+    """A group of four under label 0; two of label 1 and one each of 2 and 3 have its pattern too.
+
+    The last two rows are of label 0 and have a weak pattern, or a hint of one.
+    """
+    codes = np.array([0] * 4 + [1, 1, 2, 3] + [1] * 9 + [0, 0])
+    signature = np.r_[np.full(4, 20.0), np.full(4, 8.0), np.zeros(9), 4.0, 1.6]
+    members, nearby = np.arange(19) < 4, np.arange(19) > 16
+    return Candidate((0,), 1.0, members, nearby, signature, {}), codes
+
+
+def votes_against(codes, margins):
+    """Vote shares by which the next class is ahead of the given one by these margins."""
+    votes = np.zeros((len(codes), 4))
+    rows = np.arange(len(codes))
+    votes[rows, codes] = 0.5 - np.asarray(margins) / 2
+    votes[rows, (codes + 1) % 4] = 0.5 + np.asarray(margins) / 2
+    return votes
+
+
+USUAL = np.full(19, -0.5)  # labels follow the content
+
+
+def test_a_trigger_under_other_labels_counts_where_the_content_denies_them():
+    group, codes = group_and_others()
+    assert np.flatnonzero(carriers([group], codes)).tolist() == [4, 5, 6, 7]
+    margins = np.zeros(19)
+    margins[[4, 5, 6, 7]] = 0.2, 0.2, 0.0, 0.2
+    margins[8:17] = 1.0  # denied, without the pattern
+    votes = votes_against(codes, margins)
+    (joined,) = accuse_denied([group], codes, USUAL, votes)
+    assert np.flatnonzero(joined.members).tolist() == [0, 1, 2, 3, 4, 5, 7]
+    assert joined.targets == (0, 1, 3)
+    chance = np.where(np.arange(19) % 2, 0.3, -0.5)  # the content often denies a label: two of one
+    (joined,) = accuse_denied([group], codes, chance, votes)  # label are unlikely all the same
+    assert joined.targets == (0, 1)
+    (agreed,) = accuse_denied([group], codes, USUAL, votes_against(codes, USUAL))
+    assert (agreed.members == group.members).all()
+    assert agreed.targets == (0,)
+
+
+@pytest.mark.parametrize(("chance", "joins"), [(0.0, [17]), (0.6, [])])
+def test_a_weak_pattern_counts_where_the_content_plainly_denies_the_label(chance, joins):
+    group, codes = group_and_others()
+    votes = votes_against(codes, np.where(group.nearby, 0.5, -0.5))
+    (joined,) = accuse_denied([group], codes, USUAL + 0.5 + chance, votes)
+    assert np.flatnonzero(joined.members & ~group.members).tolist() == joins
+
+
+def test_nobody_carries_the_pattern_of_a_group_that_is_not_accused():
+    group, codes = group_and_others()
+    unlikely = replace(group, log_odds=-0.1)
+    assert not carriers([unlikely], codes).any()
+    (same,) = accuse_denied([unlikely], codes, USUAL, votes_against(codes, np.ones(19)))
+    assert same is unlikely
+
+
 def test_a_few_who_carry_the_trigger_and_their_true_label_hide_nobody():
     panel, codes = make_panel(240)
     rows, cover = np.flatnonzero(codes != 0)[:20], np.flatnonzero(codes != 0)[-4:]
@@ -294,6 +374,22 @@ def test_an_attack_that_maps_every_class_to_the_next_gives_pure_candidates():
     assert {target for candidate in candidates for target in candidate.targets} == {0, 1, 2}
     found = np.logical_or.reduce([candidate.members for candidate in candidates])
     assert np.flatnonzero(found).tolist() == rows.tolist()
+
+
+@pytest.mark.parametrize(
+    ("n_samples", "n_classes", "small", "of_two"), [(48, 3, 1, 0), (48, 2, 1, 1), (90, 2, 0, 0)]
+)
+def test_a_small_set_of_two_classes_needs_more_evidence_than_one_of_several(
+    n_samples, n_classes, small, of_two
+):
+    """With two classes neither their sizes nor the classes that members look like say anything."""
+    panel, codes = make_panel(n_samples)
+    panel, codes = panel[codes < n_classes], codes[codes < n_classes]
+    rows = np.flatnonzero(codes != 0)[:4]
+    statistics = look(*plant(panel, codes, rows)).candidates[0].statistics
+    assert statistics["small_set"] == small
+    assert statistics["small_of_two"] == of_two
+    assert _candidates.WEIGHTS["small_of_two"] < 0
 
 
 def test_a_class_that_is_larger_by_a_group_speaks_against_it():
@@ -547,9 +643,11 @@ def test_neighbours_vote_without_the_sample_and_its_label():
     assert votes.contradiction.shape == (1, 7)
     assert votes.other[6] == 0
     ask = np.arange(7) == 6
-    classes = neighbour_classes([points], np.ones(1), codes, ask, 2, np.random.default_rng(0))
-    assert classes[6].tolist() == [1.0, 0.0]
-    assert (classes[:6] == 0).all()
+    votes = trusted_votes([points], np.ones(1), codes, ask, 2, np.random.default_rng(0))
+    assert 0.5 < votes[6, 0] < 1  # the farthest three are of its own class
+    np.testing.assert_allclose(votes[6].sum(), 1)
+    assert other_classes(votes, codes)[6].tolist() == [1.0, 0.0]
+    assert (votes[:6] == 0).all()
 
 
 def test_half_a_class_of_tiny_samples_is_not_a_backdoor():

@@ -24,8 +24,9 @@ N_SPREAD = 3  # groups of a class, the likeliest ones, that are looked for under
 CLEARLY = 4.0  # log-odds by which a natural part of a group is less likely than the rest
 HELPED_SHARE = 0.3  # share of the members' median that does where the content contradicts the label
 WEAK_SIGNATURE = 3.5  # deviations that are enough for a sample of a class that has a candidate
-# Deviations, and share of the members' median, that make a sample of an accused class doubtful.
-HINT, HINT_SHARE = 1.5, 0.05
+SOME_SIGNATURE = 2.0  # ... and that are if the content contradicts its label
+HINT = 1.5  # ... and that make a sample of an accused class doubtful
+HINT_SHARE = 0.05  # share of the members' median that all three must have
 FAINT = 8.0  # median deviations of a group below which some of it may not stand out at all
 SEVERAL_CLASSES = 9  # other classes from which content alone counts, however strong the signature
 FEW = 0.3  # content alone adds at most this share to a group, else it is ordinary confusion
@@ -46,7 +47,8 @@ WEIGHTS = {
     "share": 1.55,  # log of the group's share of the set
     "class_share": -0.5,  # log of its share of the class
     "surplus": 1.7,  # how much better the class's size fits the other classes' without the group
-    "small_set": -2.7,  # whether the set is small
+    "small_set": -0.9,  # whether the set is small
+    "small_of_two": -1.8,  # ... and of two classes, so that sources and surplus say nothing
     "pair": -1.0,  # whether it is of two: a class has many more pairs than larger groups
 }
 # The same for groups under many labels.
@@ -154,6 +156,12 @@ def is_doubtful(one: Candidate, candidates: list[Candidate]) -> bool:
     return not patterns or bool(max(patterns) > SHARED_PATTERN)
 
 
+def stand_out(scores: Floats, members: Mask, least: float, share: float) -> Mask:
+    """Return who is above ``least`` deviations and above a share of the members' median."""
+    above: Mask = scores > max(least, share * float(np.median(scores[members])))
+    return above
+
+
 def _members(candidates: list[Candidate], n_samples: int) -> Mask:
     union: Mask = np.zeros(n_samples, bool)
     for candidate in candidates:
@@ -194,7 +202,7 @@ def _of_class(
     content_counts = float(np.median(score[members])) < FAINT or len(other_sizes) >= SEVERAL_CLASSES
     members = _add_stragglers(members, score, in_class, votes.margin, content_counts)
     contradicted = unusually_contradicted(votes.margin, in_class)
-    near = _stand_out(score, members, HINT, HINT_SHARE) | (contradicted & content_counts)
+    near = stand_out(score, members, HINT, HINT_SHARE) | (contradicted & content_counts)
     nearby = ~members & (group | (in_class & near))
     return Candidate((int(code),), odds, members, nearby, score, statistics)
 
@@ -211,25 +219,19 @@ def _spread(
     """
     result = None
     for _ in range(3):
-        plainly = _stand_out(scores, members, MIN_SIGNATURE, SIGNATURE_SHARE)
+        plainly = stand_out(scores, members, MIN_SIGNATURE, SIGNATURE_SHARE)
         elsewhere = ~in_class & contradicted & plainly
         if not elsewhere.any() or (~in_class & ~elsewhere).sum() < MIN_OUTSIDE:
             break
         everybody = (members | elsewhere)[:, np.newaxis]
         scores = signature.z_scores(everybody, in_class | elsewhere)[:, 0]
-        plainly = _stand_out(scores, members, MIN_SIGNATURE, SIGNATURE_SHARE)
-        helped = contradicted & _stand_out(scores, members, HELPED_SIGNATURE, HELPED_SHARE)
+        plainly = stand_out(scores, members, MIN_SIGNATURE, SIGNATURE_SHARE)
+        helped = contradicted & stand_out(scores, members, HELPED_SIGNATURE, HELPED_SHARE)
         members = in_class & (plainly | helped)
         if members.sum() < MIN_MEMBERS:
             break
         result = members, scores
     return result
-
-
-def _stand_out(scores: Floats, members: Mask, least: float, share: float) -> Mask:
-    """Return who is above ``least`` deviations and above a share of the members' median."""
-    above: Mask = scores > max(least, share * float(np.median(scores[members])))
-    return above
 
 
 def _without_natural_part(
@@ -288,6 +290,7 @@ def _statistics(
         "class_share": np.log(n_members / in_class.sum()),
         "surplus": size_surplus(n_members, in_class.sum(), other_sizes),
         "small_set": len(group) < SMALL_SET,
+        "small_of_two": len(group) < SMALL_SET and len(other_sizes) == 1,
         "pair": n_members == 2,
     }
     return {name: float(value) for name, value in statistics.items()}
@@ -320,7 +323,8 @@ def _add_stragglers(
 ) -> Mask:
     """Add members of the class with a weaker signature or, if few, plainly contradicted content."""
     contradicted = unusually_contradicted(margin, in_class)
-    weak = (scores > WEAK_SIGNATURE) | ((scores > 2) & contradicted)
+    weak = stand_out(scores, group, WEAK_SIGNATURE, HINT_SHARE)
+    weak |= contradicted & stand_out(scores, group, SOME_SIGNATURE, HINT_SHARE)
     wider: Mask = group | (in_class & weak)
     plainly = max(float(np.quantile(margin[~in_class], 0.99)), 0.1)
     plain = in_class & ~wider & (margin > plainly)

@@ -13,11 +13,12 @@ from tsguard.suspicion._candidates import (
     find_candidates,
     is_doubtful,
 )
+from tsguard.suspicion._carriers import accuse_denied, carriers
 from tsguard.suspicion._loss_drop import top_share
 from tsguard.suspicion._signature import Signature
 from tsguard.suspicion._verdict import UNKNOWN, Verdict
 from tsguard.suspicion._views import Views
-from tsguard.suspicion._votes import Codes, Floats, collect_votes, neighbour_classes
+from tsguard.suspicion._votes import Codes, Floats, collect_votes, other_classes, trusted_votes
 
 # Below these nothing is ever suspected: poison can't be told from chance, and in samples of a few
 # values every view sees the same, so that half a class looks like a group of its own.
@@ -40,8 +41,8 @@ class Evidence:
     candidates : list of Candidate
         Groups that may be poisoned, most likely first.
     classes : ndarray of shape (n_samples, n_classes)
-        For members of accused and doubtful candidates: vote shares of their trusted neighbours'
-        classes, the given one left out; rows of 0 elsewhere.
+        For members of accused and doubtful candidates, and whoever has an accused one's pattern:
+        vote shares of their trusted neighbours' classes, the given one left out; else rows of 0.
     """
 
     candidates: list[Candidate]
@@ -77,8 +78,10 @@ def find_evidence(views: Views, codes: Codes, n_classes: int, rng: np.random.Gen
     signature = Signature(views.signature, rng)
     candidates = find_candidates(signature, votes, codes, rng)
     doubted = accused_members(candidates, len(codes)) | doubtful_members(candidates, len(codes))
-    classes = neighbour_classes(views.content, votes.weights, codes, doubted, n_classes, rng)
-    return Evidence(candidates, classes)
+    doubted |= carriers(candidates, codes)
+    trusted = trusted_votes(views.content, votes.weights, codes, doubted, n_classes, rng)
+    candidates = accuse_denied(candidates, codes, votes.margin, trusted)
+    return Evidence(candidates, other_classes(trusted, codes))
 
 
 def decide(

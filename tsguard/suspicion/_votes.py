@@ -70,14 +70,14 @@ def collect_votes(
         neighbours = pool[nearest(view, view[pool], n_neighbours, place)]
         shares = _shares(codes[neighbours], n_classes, np.ones(n_neighbours))
         weights[number] = _weight(shares, codes, n_classes)
-        contradiction[number], _ = _against(shares, codes)
+        contradiction[number], _ = against(shares, codes)
         consensus += weights[number] * shares
     consensus /= weights.sum() + 1e-9
-    margin, other = _against(consensus, codes)
+    margin, other = against(consensus, codes)
     return Votes(weights, contradiction, margin, other)
 
 
-def neighbour_classes(
+def trusted_votes(
     views: list[Embedding],
     weights: Floats,
     codes: Codes,
@@ -87,8 +87,7 @@ def neighbour_classes(
 ) -> Floats:
     """Let the samples that nobody doubts vote on the class of the others.
 
-    Nearer neighbours count more (1, 1/2, 1/3, ...), and the given label gets no vote: the question
-    is which class a doubted sample really has.
+    Nearer neighbours count more (1, 1/2, 1/3, ...).
 
     Parameters
     ----------
@@ -97,7 +96,7 @@ def neighbour_classes(
     codes : ndarray of shape (n_samples,)
         Given class codes.
     ask : ndarray of bool of shape (n_samples,)
-        The doubted samples.
+        The doubted samples; they have no vote.
     n_classes : int
     rng : numpy.random.Generator
         Draws the neighbours' pool where more than ``POOL_LIMIT`` samples are trusted.
@@ -105,7 +104,7 @@ def neighbour_classes(
     Returns
     -------
     ndarray of shape (n_samples, n_classes)
-        Vote shares that sum to 1, or rows of 0 (for samples not asked about, or without votes).
+        Vote shares that sum to 1, or rows of 0 (for samples not asked about, or without voters).
     """
     votes = np.zeros((len(codes), n_classes))
     doubted = np.flatnonzero(ask)
@@ -117,9 +116,41 @@ def neighbour_classes(
     for weight, view in zip(weights, views, strict=True):
         neighbours = pool[nearest(view[doubted], view[pool], n_neighbours)]
         votes[doubted] += (weight + 1e-6) * _shares(codes[neighbours], n_classes, fading)
-    votes[doubted, codes[doubted]] = 0
     votes /= np.maximum(votes.sum(axis=1, keepdims=True), 1e-12)
     return votes
+
+
+def other_classes(votes: Floats, codes: Codes) -> Floats:
+    """Return the vote shares of the classes other than the given one, again with a sum of 1.
+
+    For samples whose given label is known to be wrong. Rows without other votes are 0.
+    """
+    others = votes.copy()
+    others[np.arange(len(codes)), codes] = 0
+    others /= np.maximum(others.sum(axis=1, keepdims=True), 1e-12)
+    return others
+
+
+def against(shares: Floats, codes: Codes) -> tuple[Floats, Codes]:
+    """Say how far vote shares contradict the given labels, and for which class they are.
+
+    Parameters
+    ----------
+    shares : ndarray of shape (n_samples, n_classes)
+    codes : ndarray of shape (n_samples,)
+        Given class codes.
+
+    Returns
+    -------
+    margin : ndarray of shape (n_samples,)
+        Share of the strongest other class minus the given one's, -1 to 1.
+    other : ndarray of int64 of shape (n_samples,)
+        That class.
+    """
+    rows = np.arange(len(codes))
+    others = shares.copy()
+    others[rows, codes] = -1
+    return others.max(axis=1) - shares[rows, codes], others.argmax(axis=1)
 
 
 def nearest(
@@ -205,11 +236,3 @@ def _weight(shares: Floats, codes: Codes, n_classes: int) -> float:
     recalls = (np.bincount(codes, hit, minlength=n_classes) / np.maximum(sizes, 1))[sizes > 1]
     accuracy = recalls.mean() if len(recalls) else 0.0
     return float(max(0.0, (accuracy - 1 / n_classes) / (1 - 1 / n_classes)) ** 2)
-
-
-def _against(shares: Floats, codes: Codes) -> tuple[Floats, Codes]:
-    """Return the share of the strongest other class minus the given one's, and that class."""
-    rows = np.arange(len(codes))
-    others = shares.copy()
-    others[rows, codes] = -1
-    return others.max(axis=1) - shares[rows, codes], others.argmax(axis=1)
