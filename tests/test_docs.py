@@ -8,7 +8,9 @@ import pandas as pd
 import pytest
 
 from tsguard._bench._grid import read_grid
+from tsguard._bench._results import cell_path, read_row
 from tsguard._cli import main
+from tsguard._report._frame import to_frame
 from tsguard.attacks import _base, get_trigger, list_triggers
 
 ROOT = Path(__file__).parent.parent
@@ -106,6 +108,20 @@ def test_core_table_has_every_cell_of_the_committed_grid():
     assert sorted(map(tuple, stored.to_numpy().tolist())) == sorted(
         tuple(config[name] for name in names) for config in wanted
     )
+
+
+def test_cells_restored_from_the_core_table_give_the_same_table(monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    import restore_cells
+
+    grid = ROOT / "benchmarks" / "grids" / "core.toml"
+    table = ROOT / "docs" / "results" / "core" / "cells.csv"
+    arguments = ["restore_cells.py", str(grid), str(table), "--out", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", arguments)
+    restore_cells.main()
+    rows = [read_row(cell_path(tmp_path, config)) for config in read_grid(grid).cells()]
+    restored = to_frame(rows)[pd.read_csv(table, nrows=0).columns]
+    assert restored.to_csv(index=False) == table.read_text()
 
 
 def test_readme_shows_the_core_table_as_it_was_written():
