@@ -31,6 +31,7 @@ from tsguard.suspicion._candidates import (
     PRECAUTION,
     Candidate,
     _add_stragglers,
+    _statistics,
     _without_natural_part,
     is_doubtful,
     log_odds,
@@ -39,7 +40,7 @@ from tsguard.suspicion._candidates import (
 from tsguard.suspicion._carriers import accuse_denied, carriers
 from tsguard.suspicion._evidence import weigh_denials
 from tsguard.suspicion._signature import ONE_DEVIATION, Signature, regrow, two_patterns
-from tsguard.suspicion._votes import collect_votes, other_classes, trusted_votes
+from tsguard.suspicion._votes import Votes, collect_votes, other_classes, trusted_votes
 
 losses_arrays = hnp.arrays(
     np.float32,
@@ -390,6 +391,18 @@ def test_a_small_set_of_two_classes_needs_more_evidence_than_one_of_several(
     assert statistics["small_set"] == small
     assert statistics["small_of_two"] == of_two
     assert _candidates.WEIGHTS["small_of_two"] < 0
+
+
+@pytest.mark.parametrize(("n_others", "least", "most"), [(5, 0.6, 0.9), (100, 0, 0.1)])
+def test_contradicted_members_are_unusual_unless_most_of_their_class_is(n_others, least, most):
+    """A few true samples of a rare class are always contradicted, and say little."""
+    codes = np.repeat([0, 1], [20 + n_others, 200])
+    members = np.arange(len(codes)) < 20
+    contradiction = np.tile(np.where(codes == 0, 0.5, -0.5), (4, 1))
+    votes = Votes(np.ones(4), contradiction, contradiction[0], 1 - codes)
+    scores = np.where(members, 10.0, 0.0)
+    statistics = _statistics(members, scores, codes == 0, votes, np.array([200]))
+    assert least <= statistics["gap"] <= most
 
 
 def test_a_class_that_is_larger_by_a_group_speaks_against_it():

@@ -31,6 +31,7 @@ FAINT = 8.0  # median deviations of a group below which some of it may not stand
 SEVERAL_CLASSES = 9  # other classes from which content alone counts, however strong the signature
 FEW = 0.3  # content alone adds at most this share to a group, else it is ordinary confusion
 MIN_LABELS, MIN_SCATTERED = 1.5, 3  # effective number of labels, and size, of a scattered group
+SAY_OF_OTHERS = 0.5  # of other classes in what is usual in this one: samples for each member
 SMALL_SET = 60  # samples; in smaller sets chance makes groups too
 
 # Log-odds of "backdoor", by logistic regression on clean and poisoned versions of 20 data sets
@@ -274,10 +275,12 @@ def _statistics(
     core, n_members = in_class & ~group, group.sum()
     strength = float(np.quantile(scores[group], 0.25))
     contradicted = votes.contradiction > 0
-    usual = np.maximum(
-        (contradicted[:, ~group].sum(axis=1) + 1) / ((~group).sum() + 2),
-        (contradicted[:, core].sum(axis=1) + 1) / (core.sum() + 2),
-    )
+    usual = (contradicted[:, ~group].sum(axis=1) + 1) / ((~group).sum() + 2)
+    # The rest of the class says what is usual in it, unless the group outnumbers it by far: the
+    # few true samples of a rare class are always contradicted.
+    few = SAY_OF_OTHERS * n_members
+    in_core = (contradicted[:, core].sum(axis=1) + few * usual) / (core.sum() + few)
+    usual = np.maximum(usual, in_core)
     # The third best view: a chance hit of one view is not enough.
     gap = np.sort(contradicted[:, group].mean(axis=1) - np.clip(usual, 0.01, 0.99))[-3]
     statistics = {
