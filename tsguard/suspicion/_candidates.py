@@ -78,8 +78,8 @@ class Candidate:
     Attributes
     ----------
     targets : tuple of int
-        Codes of the labels that its members were given: one, or several (an attack that maps every
-        class to another one).
+        Codes of the labels that its members were given: one, or several (an attack on several
+        classes, or one that maps every class to another).
     log_odds : float
         For a backdoor; above 0 = more likely than not.
     members : ndarray of bool of shape (n_samples,)
