@@ -15,7 +15,14 @@ from tsguard.suspicion._signature import (
     regrow,
     two_patterns,
 )
-from tsguard.suspicion._votes import Codes, Floats, Mask, Votes, unusually_contradicted
+from tsguard.suspicion._votes import (
+    Codes,
+    Floats,
+    Mask,
+    Votes,
+    plain_contradiction,
+    unusually_contradicted,
+)
 
 MIN_OUTSIDE = 8  # samples needed outside a class to say what is unusual in it
 # Larger groups of the set, or of their class, are the class itself.
@@ -273,6 +280,7 @@ def _statistics(
     ``other_sizes`` are the sizes of the other classes.
     """
     core, n_members = in_class & ~group, group.sum()
+    small = len(group) < SMALL_SET
     strength = float(np.quantile(scores[group], 0.25))
     contradicted = votes.contradiction > 0
     usual = (contradicted[:, ~group].sum(axis=1) + 1) / ((~group).sum() + 2)
@@ -292,8 +300,8 @@ def _statistics(
         "share": np.log(n_members / len(group)),
         "class_share": np.log(n_members / in_class.sum()),
         "surplus": size_surplus(n_members, in_class.sum(), other_sizes),
-        "small_set": len(group) < SMALL_SET,
-        "small_of_two": len(group) < SMALL_SET and len(other_sizes) == 1,
+        "small_set": small,
+        "small_of_two": small and len(other_sizes) == 1,
         "pair": n_members == 2,
     }
     return {name: float(value) for name, value in statistics.items()}
@@ -329,8 +337,7 @@ def _add_stragglers(
     weak = stand_out(scores, group, WEAK_SIGNATURE, HINT_SHARE)
     weak |= contradicted & stand_out(scores, group, SOME_SIGNATURE, HINT_SHARE)
     wider: Mask = group | (in_class & weak)
-    plainly = max(float(np.quantile(margin[~in_class], 0.99)), 0.1)
-    plain = in_class & ~wider & (margin > plainly)
+    plain = in_class & ~wider & (margin > plain_contradiction(margin[~in_class]))
     return wider | plain if content_counts and plain.sum() <= FEW * wider.sum() else wider
 
 

@@ -23,10 +23,7 @@ from tsguard.suspicion._candidates import (
     stand_out,
 )
 from tsguard.suspicion._signature import MIN_SIGNATURE
-from tsguard.suspicion._votes import Codes, Floats, Mask, against
-
-DENIED = 0.1  # margin by which trusted neighbours deny the label of one of several carriers
-PLAINLY = 0.99  # share of ordinary samples whose labels are less denied than that of a single one
+from tsguard.suspicion._votes import SOME_MARGIN, Codes, Floats, Mask, against, plain_contradiction
 
 
 def carriers(candidates: list[Candidate], codes: Codes) -> Mask:
@@ -62,8 +59,9 @@ def accuse_denied(
     margin, _ = against(votes, codes)
     elsewhere = carriers(candidates, codes)
     ordinary = usual[~elsewhere & ~accused_members(candidates, len(codes))]
-    plainly = margin > max(DENIED, float(np.quantile(ordinary, PLAINLY)))
-    elsewhere &= margin > DENIED
+    plainly = margin > plain_contradiction(ordinary)
+    # One carrier of a label may be denied it by chance, several hardly.
+    elsewhere &= margin > SOME_MARGIN
     several = np.bincount(codes[elsewhere], minlength=votes.shape[1])[codes] > 1
     elsewhere &= several | plainly
     return [
@@ -82,4 +80,5 @@ def _joined(one: Candidate, elsewhere: Mask, plainly: Mask, codes: Codes) -> Can
     """Return a group with carriers under other labels, and with those near it that are denied."""
     targets = one.targets + tuple(int(code) for code in np.unique(codes[elsewhere]))
     near = one.nearby & plainly & (one.signature > SOME_SIGNATURE)
-    return replace(one, targets=targets, members=one.members | elsewhere | near)
+    members = one.members | elsewhere | near
+    return replace(one, targets=targets, members=members, nearby=one.nearby & ~near)

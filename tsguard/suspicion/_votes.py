@@ -10,6 +10,7 @@ from tsguard.suspicion._views import Embedding
 
 NEIGHBOURS = 7
 POOL_LIMIT = 4000  # neighbours are searched among at most so many samples
+SOME_MARGIN = 0.1  # of votes against a label, below which they mean little
 CHUNK = 1024  # rows of one block of distances
 
 Codes = NDArray[np.int64]
@@ -219,6 +220,21 @@ def unusually_contradicted(margin: Floats, in_class: Mask) -> Mask:
     """
     contradicted: Mask = margin > max(0.0, float(np.quantile(margin[~in_class], 0.9)))
     return contradicted
+
+
+def plain_contradiction(margin: Floats) -> float:
+    """Return the margin above which a label is plainly contradicted, at least a tenth.
+
+    Parameters
+    ----------
+    margin : ndarray of shape (n_others,)
+        Of samples that are not in question: one in a hundred of them has more by chance.
+
+    Returns
+    -------
+    float
+    """
+    return max(float(np.quantile(margin, 0.99)), SOME_MARGIN)
 
 
 def _shares(labels: Codes, n_classes: int, counts: Floats) -> Floats:
