@@ -139,6 +139,7 @@ def test_every_mode_is_one_that_poison_knows():
         ({"settings": "3"}, "settings must be a table, got 3"),
         ({"settings": "{epochs = 3}"}, "a key of .settings. must be .* did you mean 'n_epochs'"),
         ({"settings": "{n_epochs = 0}"}, "'n_epochs' parameter .* must be"),
+        ({"settings": '{precision = "float8"}'}, "'precision' parameter .* must be"),
         ({"attack_parameters": "{patch = 1}"}, "attack_parameters.patch must be a table"),
         ({"attack_parameters": "{hum = {}}"}, "a table in .attack_parameters. must be one of"),
         ({"attack_parameters": "{patch = {size = 1}}"}, "parameters of trigger 'patch' must be"),

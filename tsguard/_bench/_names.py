@@ -17,7 +17,7 @@ from tsguard.attacks import LearnedTrigger, Trigger, get_trigger, list_triggers
 from tsguard.defenses import StandardClassifier
 
 #: Training settings that all classifiers of a grid share.
-_SETTINGS = ("n_epochs", "batch_size", "learning_rate", "weight_decay")
+_SETTINGS = ("n_epochs", "batch_size", "learning_rate", "weight_decay", "precision")
 #: Parameters that the grid gives by other means.
 _GIVEN = ("backbone", "device", "random_state", "verbose", "clean_indices")
 
