@@ -175,7 +175,7 @@ def fit_weights(options: argparse.Namespace) -> None:
 
 def _judge(rows: pd.DataFrame, kind: str, alarms: float) -> tuple[pd.DataFrame, dict[str, float]]:
     """Return the candidates of a kind with the scores of the columns, and the weights of all."""
-    from tsguard.suspicion import _candidates as used
+    from tsguard.suspicion import _likelihood as used
 
     intercept, in_use = {
         "of a class": (used.INTERCEPT, used.WEIGHTS),

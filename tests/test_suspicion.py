@@ -31,15 +31,20 @@ from tsguard.suspicion._candidates import (
     PRECAUTION,
     Candidate,
     _add_stragglers,
-    _statistics,
+    _likeliest_first,
     _without_natural_part,
     is_doubtful,
-    log_odds,
-    size_surplus,
 )
 from tsguard.suspicion._carriers import accuse_denied, carriers
 from tsguard.suspicion._evidence import weigh_denials
-from tsguard.suspicion._signature import ONE_DEVIATION, Signature, regrow, two_patterns
+from tsguard.suspicion._likelihood import WEIGHTS, group_statistics, log_odds, size_surplus
+from tsguard.suspicion._signature import (
+    ONE_DEVIATION,
+    Signature,
+    _converge,
+    regrow,
+    two_patterns,
+)
 from tsguard.suspicion._votes import Votes, collect_votes, other_classes, trusted_votes
 
 losses_arrays = hnp.arrays(
@@ -238,6 +243,55 @@ def test_in_a_large_class_a_few_deviations_are_nothing_beside_a_plain_pattern():
     assert np.flatnonzero(wider).tolist() == list(range(10))
 
 
+class FewSayLittle:
+    """Scores of a class with 20 poisoned samples, of which few members say little of the others.
+
+    A third of the 300 honest ones is 3.5 deviations off by chance, and groups with more than a few
+    of them share nothing.
+    """
+
+    def inner_scores(self, groups, _):
+        n_poisoned, n_honest = groups[:20].sum(axis=0), groups[20:].sum(axis=0)
+        scores = np.zeros(groups.shape)
+        scores[:20] = np.where(n_poisoned < 10, np.where(groups[:20], 20.0, 4.0), 40.0)
+        scores[20:120] = 3.5
+        return np.where(n_honest > 5, 3.5, scores)
+
+
+def test_a_group_of_a_few_grows_into_all_of_the_poison_and_nothing_else():
+    start = (np.arange(320) < 3)[:, np.newaxis]
+    grown = _converge(FewSayLittle(), start, np.ones(320, bool), np.zeros(320, bool))
+    assert np.flatnonzero(grown[:, 0]).tolist() == list(range(20))
+
+
+@pytest.mark.parametrize(("n_others", "counts"), [(1, True), (2, False)])
+def test_with_two_classes_a_plain_pattern_speaks_for_itself(n_others, counts):
+    """Poison with a strong trigger is its own neighbour, so that nobody contradicts it."""
+    codes = np.repeat(np.arange(n_others + 1), 100)
+    members = np.arange(len(codes)) < 20
+    nothing = np.full((4, len(codes)), -1.0)
+    votes = Votes(np.ones(4), nothing, nothing[0], (codes + 1) % (n_others + 1))
+    sizes = np.full(n_others, 100)
+    odds = {
+        deviations: log_odds(
+            group_statistics(members, np.where(members, deviations, 0.0), codes == 0, votes, sizes)
+        )
+        for deviations in (15, 60)
+    }
+    by_strength = WEIGHTS["strength"] * np.log(60 / 15)
+    assert (odds[60] - odds[15] > by_strength + 1) == counts
+
+
+@pytest.mark.parametrize(("has_pattern", "log_odds"), [(True, 0.3), (False, -0.2)])
+def test_a_second_group_without_the_pattern_of_the_first_is_less_likely(has_pattern, log_odds):
+    first, _ = group_and_others()
+    members = np.arange(len(first.members)) >= len(first.members) - 3
+    signature = np.where(members, 5.0 * has_pattern, first.signature)
+    first = replace(first, signature=signature)
+    second = replace(first, targets=(3,), log_odds=0.3, members=members)
+    assert [one.log_odds for one in _likeliest_first([second, first])] == [1.0, log_odds]
+
+
 def test_content_counts_for_faint_signatures_if_it_adds_few():
     in_class, group = np.arange(100) < 40, np.arange(100) < 10
     scores, margin = np.where(group, 5.0, 0.0), np.full(100, -0.5)
@@ -390,7 +444,7 @@ def test_a_small_set_of_two_classes_needs_more_evidence_than_one_of_several(
     statistics = look(*plant(panel, codes, rows)).candidates[0].statistics
     assert statistics["small_set"] == small
     assert statistics["small_of_two"] == of_two
-    assert _candidates.WEIGHTS["small_of_two"] < 0
+    assert WEIGHTS["small_of_two"] < 0
 
 
 @pytest.mark.parametrize(("n_others", "least", "most"), [(5, 0.6, 0.9), (100, 0, 0.1)])
@@ -401,7 +455,7 @@ def test_contradicted_members_are_unusual_unless_most_of_their_class_is(n_others
     contradiction = np.tile(np.where(codes == 0, 0.5, -0.5), (4, 1))
     votes = Votes(np.ones(4), contradiction, contradiction[0], 1 - codes)
     scores = np.where(members, 10.0, 0.0)
-    statistics = _statistics(members, scores, codes == 0, votes, np.array([200]))
+    statistics = group_statistics(members, scores, codes == 0, votes, np.array([200]))
     assert least <= statistics["gap"] <= most
 
 

@@ -1,10 +1,19 @@
 """Candidate backdoors: the most suspicious group of each class, and how suspicious it is."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from tsguard.suspicion._likelihood import (
+    SCATTERED_INTERCEPT,
+    SCATTERED_WEIGHTS,
+    SMALL_SET,
+    effective_number,
+    group_statistics,
+    log_odds,
+    scattered_statistics,
+)
 from tsguard.suspicion._signature import (
     HELPED_SIGNATURE,
     MIN_MEMBERS,
@@ -38,40 +47,10 @@ FAINT = 8.0  # median deviations of a group below which some of it may not stand
 SEVERAL_CLASSES = 9  # other classes from which content alone counts, however strong the signature
 FEW = 0.3  # content alone adds at most this share to a group, else it is ordinary confusion
 MIN_LABELS, MIN_SCATTERED = 1.5, 3  # effective number of labels, and size, of a scattered group
-SAY_OF_OTHERS = 0.5  # of other classes in what is usual in this one: samples for each member
-SMALL_SET = 60  # samples; in smaller sets chance makes groups too
-
-# Log-odds of "backdoor", by logistic regression on clean and poisoned versions of 20 data sets
-# (docs/results/decision_fit.md), judged on sets left out.
-INTERCEPT = -3.5
 PRECAUTION = -1.0  # log-odds from which the members of a candidate are not learned on trust
 MAX_DOUBTED_SHARE = 0.7  # ... unless they are more than this share of their class
 SHARED_PATTERN = 2.0  # median deviations by which a group has the pattern of an accused one
-WEIGHTS = {
-    "strength": 1.9,  # log of the first quartile of the members' signature, in deviations
-    "gap": 4.4,  # how much more often the third best view contradicts members than others
-    "depth": 6.4,  # median margin by which the neighbours' other class wins, as far as they count
-    "sources": 1.25,  # log of the effective number of classes the members look like
-    "share": 1.55,  # log of the group's share of the set
-    "class_share": -0.5,  # log of its share of the class
-    "surplus": 1.7,  # how much better the class's size fits the other classes' without the group
-    "small_set": -0.9,  # whether the set is small
-    "small_of_two": -1.8,  # ... and of two classes, so that sources and surplus say nothing
-    "pair": -1.0,  # whether it is of two: a class has many more pairs than larger groups
-}
-# The same for groups under many labels.
-SCATTERED_INTERCEPT = 0.9
-SCATTERED_WEIGHTS = {
-    "strength": 0.33,  # as above
-    "depth": 3.0,  # how far the members' median margin is above that of all contradicted samples
-    "sources": 0.8,  # as above
-    "labels": 0.9,  # log of the effective number of labels, as a share of the contradicted ones'
-    "share": 1.9,  # log of the group's share of the contradicted samples and USUAL_CONFUSION
-}
-USUAL_CONFUSION = 0.1  # share of the set: of few contradicted samples, any group is a large part
-USUAL_SPREAD = 0.1  # of the log sizes of classes, counted like two more classes
-OWN_SIZE = 0.05  # chance that a class's size says nothing, relative to the likeliest size
-
+UNRELATED = 0.5  # log-odds that a group without it is less likely
 
 Weighed = tuple[float, dict[str, float], Mask, Floats]
 """Log-odds of a group, the statistics behind them, its members and everybody's signature."""
@@ -96,7 +75,7 @@ class Candidate:
     signature : ndarray of shape (n_samples,)
         How much each sample has of what the members share, in deviations; higher = more.
     statistics : dict of str to float
-        What the log-odds were weighed from; see ``WEIGHTS``.
+        What the log-odds were weighed from; see ``WEIGHTS`` in ``_likelihood.py``.
     """
 
     targets: tuple[int, ...]
@@ -131,7 +110,7 @@ def find_candidates(
     scattered = _scattered(signature, votes, codes, explained, rng)
     if scattered is not None:
         candidates.append(scattered)
-    return sorted(candidates, key=lambda candidate: -candidate.log_odds)
+    return _likeliest_first(candidates)
 
 
 def accused_members(candidates: list[Candidate], n_samples: int) -> Mask:
@@ -160,8 +139,27 @@ def is_doubtful(one: Candidate, candidates: list[Candidate]) -> bool:
     if not PRECAUTION < one.log_odds <= 0 or share > MAX_DOUBTED_SHARE:
         return False
     accused = [other for other in candidates if other.log_odds > 0]
-    patterns = [np.median(other.signature[one.members]) for other in accused]
-    return not patterns or bool(max(patterns) > SHARED_PATTERN)
+    return not accused or _has_pattern(one, accused)
+
+
+def _likeliest_first(candidates: list[Candidate]) -> list[Candidate]:
+    """Return the candidates in order; one that lacks the pattern of those accused is less likely.
+
+    An attack leaves one pattern, also in several classes; two attacks at once are rare.
+    """
+    ordered: list[Candidate] = []
+    for one in sorted(candidates, key=lambda candidate: -candidate.log_odds):
+        accused = [other for other in ordered if other.log_odds > 0]
+        if accused and not _has_pattern(one, accused):
+            one = replace(one, log_odds=one.log_odds - UNRELATED)
+        ordered.append(one)
+    return sorted(ordered, key=lambda candidate: -candidate.log_odds)
+
+
+def _has_pattern(one: Candidate, accused: list[Candidate]) -> bool:
+    """Return whether a group has the pattern of one of the accused ones."""
+    medians = [np.median(other.signature[one.members]) for other in accused]
+    return bool(max(medians) > SHARED_PATTERN)
 
 
 def stand_out(scores: Floats, members: Mask, least: float, share: float) -> Mask:
@@ -192,7 +190,9 @@ def _of_class(
     other_sizes = np.unique(codes[~in_class], return_counts=True)[1]
 
     def weigh(members: Mask, scores: Floats, was_pair: float = 0.0) -> Weighed:
-        statistics = _statistics(members, scores, in_class, votes, other_sizes)
+        if members.sum() > largest:
+            return -np.inf, {}, members, scores
+        statistics = group_statistics(members, scores, in_class, votes, other_sizes)
         statistics["pair"] = max(statistics["pair"], was_pair)
         return log_odds(statistics), statistics, members, scores
 
@@ -201,7 +201,7 @@ def _of_class(
     found = sorted(found, key=lambda one: -one[0])[:N_SPREAD]
     for _, statistics, members, score in found[:]:
         spread = _spread(signature, members, score, in_class, votes.margin > 0)
-        if spread is not None and spread[0].sum() <= largest:
+        if spread is not None:
             found.append(weigh(*spread, statistics["pair"]))
     odds, statistics, group, score = max(found, key=lambda one: one[0])
     members, score = _without_natural_part(signature, votes, weigh, in_class, group, score)
@@ -263,72 +263,6 @@ def _without_natural_part(
     return max(likely, regrown, key=lambda one: one[0])[2:]
 
 
-def log_odds(
-    statistics: dict[str, float],
-    intercept: float = INTERCEPT,
-    weights: Mapping[str, float] = WEIGHTS,
-) -> float:
-    """Return the log-odds of a backdoor, given the statistics of a group; see ``WEIGHTS``."""
-    return intercept + sum(weight * statistics[name] for name, weight in weights.items())
-
-
-def _statistics(
-    group: Mask, scores: Floats, in_class: Mask, votes: Votes, other_sizes: Codes
-) -> dict[str, float]:
-    """Return what speaks for and against a backdoor; see ``WEIGHTS``.
-
-    ``other_sizes`` are the sizes of the other classes.
-    """
-    core, n_members = in_class & ~group, group.sum()
-    small = len(group) < SMALL_SET
-    strength = float(np.quantile(scores[group], 0.25))
-    contradicted = votes.contradiction > 0
-    usual = (contradicted[:, ~group].sum(axis=1) + 1) / ((~group).sum() + 2)
-    # The rest of the class says what is usual in it, unless the group outnumbers it by far: the
-    # few true samples of a rare class are always contradicted.
-    few = SAY_OF_OTHERS * n_members
-    in_core = (contradicted[:, core].sum(axis=1) + few * usual) / (core.sum() + few)
-    usual = np.maximum(usual, in_core)
-    # The third best view: a chance hit of one view is not enough.
-    gap = np.sort(contradicted[:, group].mean(axis=1) - np.clip(usual, 0.01, 0.99))[-3]
-    statistics = {
-        "strength": np.log(np.clip(strength, 2, 200)),
-        "gap": gap,
-        # Where labels don't follow the content, neighbours of another class mean nothing.
-        "depth": np.median(votes.margin[group]) * votes.weights.max(),
-        "sources": np.log(_effective_number(votes.other[group])),
-        "share": np.log(n_members / len(group)),
-        "class_share": np.log(n_members / in_class.sum()),
-        "surplus": size_surplus(n_members, in_class.sum(), other_sizes),
-        "small_set": small,
-        "small_of_two": small and len(other_sizes) == 1,
-        "pair": n_members == 2,
-    }
-    return {name: float(value) for name, value in statistics.items()}
-
-
-def size_surplus(n_members: int, n_in_class: int, other_sizes: Codes) -> float:
-    """Return how much better a class without a group fits the sizes of the other classes.
-
-    An attacker who gives samples of all classes the label of one makes that class larger than it
-    was, and the others smaller: without the group they are taken to be as much larger together. A
-    log-likelihood ratio: the log of a class's size follows Student's distribution around those of
-    the others, or (``OWN_SIZE``) is what it is for reasons of its own. That bounds the ratio to 3,
-    and a class that is larger even without the group means little. 0 for two classes.
-    """
-    if len(other_sizes) < 2:
-        return 0.0
-    usual = np.median(np.log(other_sizes))
-    deviations = np.log(other_sizes) - usual
-    spread = (deviations @ deviations + 2 * USUAL_SPREAD**2) / (len(other_sizes) + 1)
-    freedom = min(len(other_sizes) - 1, 6)
-    returned = 1 + n_members / other_sizes.sum()
-    distance = np.log([n_in_class, (n_in_class - n_members) / returned]) - usual
-    tails = 1 + distance**2 / (freedom * spread * (1 + 1 / len(other_sizes)))
-    whole, without = tails ** (-(freedom + 1) / 2) + OWN_SIZE
-    return float(np.log(without / whole))
-
-
 def _add_stragglers(
     group: Mask, scores: Floats, in_class: Mask, margin: Floats, content_counts: bool
 ) -> Mask:
@@ -354,7 +288,7 @@ def _scattered(
         return None
     groups = find_groups(signature, votes, contradicted, rng, content_helps=False)
     scattered = [
-        _effective_number(codes[group]) >= MIN_LABELS
+        effective_number(codes[group]) >= MIN_LABELS
         and MIN_SCATTERED <= group.sum() <= MAX_SHARE * len(codes)
         for group in groups.T
     ]
@@ -363,38 +297,16 @@ def _scattered(
         return None
     scores = signature.z_scores(groups, contradicted)
     statistics = [
-        _statistics_of_scattered(group, score, contradicted, votes, codes)
+        scattered_statistics(group, score, contradicted, votes, codes)
         for group, score in zip(groups.T, scores.T, strict=True)
     ]
     weighed = [log_odds(one, SCATTERED_INTERCEPT, SCATTERED_WEIGHTS) for one in statistics]
     best = int(np.argmax(weighed))
-    members = groups[:, best] | (contradicted & (scores[:, best] > 2))
+    score = scores[:, best]
+    members = contradicted & stand_out(score, groups[:, best], SOME_SIGNATURE, SIGNATURE_SHARE)
     counts = np.bincount(codes[members])
     targets = tuple(int(code) for code in np.flatnonzero(counts >= 2))
     if not targets:
         return None
     nobody = np.zeros_like(members)
-    return Candidate(targets, weighed[best], members, nobody, scores[:, best], statistics[best])
-
-
-def _statistics_of_scattered(
-    members: Mask, scores: Floats, contradicted: Mask, votes: Votes, codes: Codes
-) -> dict[str, float]:
-    """Return what speaks for and against a backdoor under many labels; ``SCATTERED_WEIGHTS``."""
-    margin = np.median(votes.margin[members]) - np.median(votes.margin[contradicted])
-    labels = _effective_number(codes[members]) / _effective_number(codes[contradicted])
-    # Those that another candidate explains count as well.
-    n_contradicted = (votes.margin > 0).sum() + USUAL_CONFUSION * len(members)
-    return {
-        "strength": float(np.log(np.clip(np.quantile(scores[members], 0.25), 1, 200))),
-        "depth": float(margin * votes.weights.max()),
-        "sources": float(np.log(_effective_number(votes.other[members]))),
-        "labels": float(np.log(labels)),
-        "share": float(np.log(members.sum() / n_contradicted)),
-    }
-
-
-def _effective_number(labels: Codes) -> float:
-    """Return the exponential of the entropy of the labels: 1 = one label only."""
-    shares = np.unique(labels, return_counts=True)[1] / len(labels)
-    return float(np.exp(-np.sum(shares * np.log(shares))))
+    return Candidate(targets, weighed[best], members, nobody, score, statistics[best])

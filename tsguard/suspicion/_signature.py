@@ -18,6 +18,11 @@ RIDGE = 0.1  # penalty, as a share of the mean eigenvalue
 MAX_SEEDS = 200  # samples of a class that start a group with their closest partners
 MIN_SIGNATURE = 3.0  # deviations that a member of a group must stand out
 SIGNATURE_SHARE = 0.5  # ... and the share of the members' median
+# The same while a group grows, step by step. A few members leave most of the poison among those who
+# lack what they share, so at first the others stand out little ...
+GROWTH_SHARES = (0.15, 0.15, 0.2, 0.2, 0.3, 0.3, 0.3, 0.3)
+# ... and in a large class many honest samples stand out by chance: of all, only the first may join.
+GROWTH, FREE_GROWTH = 3, 10  # size after a step: at most three times that before, and ten
 HELPED_SIGNATURE = 1.0  # deviations that do where the content contradicts the label as well
 APART = 0.05  # support across two parts of a group, relative to that within, that is none
 MAX_STARTS, MAX_MOVES = 32, 20  # of the search for a split into two groups
@@ -257,20 +262,23 @@ def _settle(support: Floats, part: Mask) -> tuple[float, Mask]:
 def _converge(signature: Signature, groups: Mask, in_class: Mask, contradicted: Mask) -> Mask:
     """Replace groups by the members of the class that have what the group shares, repeatedly.
 
-    A member stands out by its signature, or less so if its content contradicts its label too.
+    A member stands out by its signature, or less so if its content contradicts its label too. A
+    group grows by and by: its first few members say little of who else belongs to it.
     ``groups`` (n_members, n_groups) and ``contradicted`` (n_members,) have the members' rows only.
     """
     least = np.where(contradicted, HELPED_SIGNATURE, MIN_SIGNATURE)[:, None]
-    for step in range(6):
+    for step, share in enumerate(GROWTH_SHARES):
         if groups.shape[1] == 0:
             break
         scores = signature.inner_scores(groups, in_class)
         middle = member_quantile(scores, groups, 0.5)
-        needed = np.maximum(least, np.where(contradicted[:, None], 0, SIGNATURE_SHARE * middle))
+        needed = np.maximum(least, np.where(contradicted[:, None], 0, share * middle))
         joined = scores > needed
         if step == 0:  # a seed that nobody joins may be too impure: go on with its better half
             lonely = joined.sum(axis=0) < 4
             joined[:, lonely] = (groups & (scores >= middle))[:, lonely]
+        most = np.minimum(GROWTH * groups.sum(axis=0) + FREE_GROWTH, len(groups))
+        joined &= scores >= np.sort(scores, axis=0)[-most, np.arange(len(most))]
         groups = _distinct(joined[:, joined.sum(axis=0) >= 2])
     return groups
 

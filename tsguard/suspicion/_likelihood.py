@@ -1,0 +1,130 @@
+"""How likely a group of samples is a backdoor, from what can be counted about it."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from tsguard.suspicion._votes import Codes, Floats, Mask, Votes
+
+SAY_OF_OTHERS = 0.5  # of other classes in what is usual in this one: samples for each member
+PLAIN = 3.0  # log of a signature that natural groups hardly reach
+SMALL_SET = 60  # samples; in smaller sets chance makes groups too
+
+# Log-odds of "backdoor", by logistic regression on clean and poisoned versions of 20 data sets
+# (docs/results/decision_fit.md), judged on sets left out.
+INTERCEPT = -3.5
+WEIGHTS = {
+    "strength": 1.9,  # log of the first quartile of the members' signature, in deviations
+    "gap": 4.4,  # how much more often the third best view contradicts members than others
+    "depth": 6.4,  # median margin by which the neighbours' other class wins, as far as they count
+    "sources": 1.25,  # log of the effective number of classes the members look like
+    "share": 1.55,  # log of the group's share of the set
+    "class_share": -0.5,  # log of its share of the class
+    "surplus": 1.7,  # how much better the class's size fits the other classes' without the group
+    "small_set": -0.9,  # whether the set is small
+    "small_of_two": -1.8,  # ... and of two classes, so that sources and surplus say nothing
+    "plain_of_two": 2.0,  # of two classes of any size: by how much strength exceeds PLAIN
+    "pair": -1.0,  # whether it is of two: a class has many more pairs than larger groups
+}
+# The same for groups under many labels.
+SCATTERED_INTERCEPT = 0.9
+SCATTERED_WEIGHTS = {
+    "strength": 0.33,  # as above
+    "depth": 3.0,  # how far the members' median margin is above that of all contradicted samples
+    "sources": 0.8,  # as above
+    "labels": 0.9,  # log of the effective number of labels, as a share of the contradicted ones'
+    "share": 1.9,  # log of the group's share of the contradicted samples and USUAL_CONFUSION
+}
+USUAL_CONFUSION = 0.1  # share of the set: of few contradicted samples, any group is a large part
+USUAL_SPREAD = 0.1  # of the log sizes of classes, counted like two more classes
+OWN_SIZE = 0.05  # chance that a class's size says nothing, relative to the likeliest size
+
+
+def log_odds(
+    statistics: dict[str, float],
+    intercept: float = INTERCEPT,
+    weights: Mapping[str, float] = WEIGHTS,
+) -> float:
+    """Return the log-odds of a backdoor, given the statistics of a group; see ``WEIGHTS``."""
+    return intercept + sum(weight * statistics[name] for name, weight in weights.items())
+
+
+def group_statistics(
+    group: Mask, scores: Floats, in_class: Mask, votes: Votes, other_sizes: Codes
+) -> dict[str, float]:
+    """Return what speaks for and against a backdoor; see ``WEIGHTS``.
+
+    ``other_sizes`` are the sizes of the other classes.
+    """
+    core, n_members = in_class & ~group, group.sum()
+    small, of_two = len(group) < SMALL_SET, len(other_sizes) == 1
+    strength = np.log(np.clip(np.quantile(scores[group], 0.25), 2, 200))
+    contradicted = votes.contradiction > 0
+    usual = (contradicted[:, ~group].sum(axis=1) + 1) / ((~group).sum() + 2)
+    # The rest of the class says what is usual in it, unless the group outnumbers it by far: the
+    # few true samples of a rare class are always contradicted.
+    few = SAY_OF_OTHERS * n_members
+    in_core = (contradicted[:, core].sum(axis=1) + few * usual) / (core.sum() + few)
+    usual = np.maximum(usual, in_core)
+    # The third best view: a chance hit of one view is not enough.
+    gap = np.sort(contradicted[:, group].mean(axis=1) - np.clip(usual, 0.01, 0.99))[-3]
+    statistics = {
+        "strength": strength,
+        "gap": gap,
+        # Where labels don't follow the content, neighbours of another class mean nothing.
+        "depth": np.median(votes.margin[group]) * votes.weights.max(),
+        "sources": np.log(effective_number(votes.other[group])),
+        "share": np.log(n_members / len(group)),
+        "class_share": np.log(n_members / in_class.sum()),
+        "surplus": size_surplus(n_members, in_class.sum(), other_sizes),
+        "small_set": small,
+        "small_of_two": small and of_two,
+        "plain_of_two": of_two * max(0.0, strength - PLAIN),
+        "pair": n_members == 2,
+    }
+    return {name: float(value) for name, value in statistics.items()}
+
+
+def size_surplus(n_members: int, n_in_class: int, other_sizes: Codes) -> float:
+    """Return how much better a class without a group fits the sizes of the other classes.
+
+    An attacker who gives samples of all classes the label of one makes that class larger than it
+    was, and the others smaller: without the group they are taken to be as much larger together. A
+    log-likelihood ratio: the log of a class's size follows Student's distribution around those of
+    the others, or (``OWN_SIZE``) is what it is for reasons of its own. That bounds the ratio to 3,
+    and a class that is larger even without the group means little. 0 for two classes.
+    """
+    if len(other_sizes) < 2:
+        return 0.0
+    usual = np.median(np.log(other_sizes))
+    deviations = np.log(other_sizes) - usual
+    spread = (deviations @ deviations + 2 * USUAL_SPREAD**2) / (len(other_sizes) + 1)
+    freedom = min(len(other_sizes) - 1, 6)
+    returned = 1 + n_members / other_sizes.sum()
+    distance = np.log([n_in_class, (n_in_class - n_members) / returned]) - usual
+    tails = 1 + distance**2 / (freedom * spread * (1 + 1 / len(other_sizes)))
+    whole, without = tails ** (-(freedom + 1) / 2) + OWN_SIZE
+    return float(np.log(without / whole))
+
+
+def scattered_statistics(
+    members: Mask, scores: Floats, contradicted: Mask, votes: Votes, codes: Codes
+) -> dict[str, float]:
+    """Return what speaks for and against a backdoor under many labels; ``SCATTERED_WEIGHTS``."""
+    margin = np.median(votes.margin[members]) - np.median(votes.margin[contradicted])
+    labels = effective_number(codes[members]) / effective_number(codes[contradicted])
+    # Those that another candidate explains count as well.
+    n_contradicted = (votes.margin > 0).sum() + USUAL_CONFUSION * len(members)
+    return {
+        "strength": float(np.log(np.clip(np.quantile(scores[members], 0.25), 1, 200))),
+        "depth": float(margin * votes.weights.max()),
+        "sources": float(np.log(effective_number(votes.other[members]))),
+        "labels": float(np.log(labels)),
+        "share": float(np.log(members.sum() / n_contradicted)),
+    }
+
+
+def effective_number(labels: Codes) -> float:
+    """Return the exponential of the entropy of the labels: 1 = one label only."""
+    shares = np.unique(labels, return_counts=True)[1] / len(labels)
+    return float(np.exp(-np.sum(shares * np.log(shares))))
