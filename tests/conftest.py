@@ -1,10 +1,13 @@
 """Shared fixtures: small problems that train in a second."""
 
 import os
+import sys
 
 import numpy as np
 import pytest
 import torch
+
+from tsguard.attacks import _base
 
 # Tiny networks gain nothing from threads and suffer from every other process on the machine.
 torch.set_num_threads(1)
@@ -19,3 +22,10 @@ def waves():
     time = np.linspace(0, 2 * np.pi, 24)
     X = np.sin(time * (codes + 1)[:, None, None]) + rng.normal(0, 0.2, (60, 2, 24))
     return X.astype(np.float32), np.array(["slow", "medium", "fast"])[codes]
+
+
+@pytest.fixture
+def nothing_stays(monkeypatch):
+    """Modules and triggers that a test imports are forgotten after it."""
+    monkeypatch.setattr(_base, "_KINDS", dict(_base._KINDS))
+    monkeypatch.setattr(sys, "modules", dict(sys.modules))

@@ -13,7 +13,7 @@ import pytest
 from tsguard import __version__
 from tsguard._cli import main
 from tsguard._demo import format_table
-from tsguard.attacks import Trigger, _base, list_triggers
+from tsguard.attacks import Trigger, list_triggers
 
 FAST = ["demo", "--dataset", "ItalyPowerDemand", "--backbone", "fcn"]
 SCORES = {"clean_accuracy", "attack_success_rate", "robust_accuracy"}
@@ -88,13 +88,6 @@ def test_report_and_plots_are_written(demo):
         pixels = matplotlib.image.imread(out / name)
         assert pixels.shape[0] > 300
         assert pixels.std() > 0.05  # something is drawn
-
-
-@pytest.fixture
-def nothing_stays(monkeypatch):
-    """Modules and triggers that a test imports are forgotten after it."""
-    monkeypatch.setattr(_base, "_KINDS", dict(_base._KINDS))
-    monkeypatch.setattr(sys, "modules", dict(sys.modules))
 
 
 def test_list_attacks(nothing_stays, capsys, tmp_path):

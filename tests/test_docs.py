@@ -98,13 +98,14 @@ def test_gallery_says_what_the_docstrings_say(monkeypatch):
         assert describe(name) in text, "run python benchmarks/trigger_gallery.py"
 
 
-# --- docs/results/core: written by `tsguard report RESULTS --out docs/results/core`
+# --- docs/results/core, .../unseen: written by `tsguard report RESULTS --out docs/results/core`
 
 
-def test_core_table_has_every_cell_of_the_committed_grid():
+@pytest.mark.parametrize("name", ["core", "unseen"])
+def test_the_table_has_every_cell_of_the_committed_grid(name, nothing_stays):
     names = ["dataset", "attack", "mode", "rate", "defense", "backbone", "seed"]
-    stored = pd.read_csv(ROOT / "docs" / "results" / "core" / "cells.csv")[names]
-    wanted = read_grid(ROOT / "benchmarks" / "grids" / "core.toml").cells()
+    stored = pd.read_csv(ROOT / "docs" / "results" / name / "cells.csv")[names]
+    wanted = read_grid(ROOT / "benchmarks" / "grids" / f"{name}.toml").cells()
     assert sorted(map(tuple, stored.to_numpy().tolist())) == sorted(
         tuple(config[name] for name in names) for config in wanted
     )
