@@ -98,10 +98,10 @@ def test_gallery_says_what_the_docstrings_say(monkeypatch):
         assert describe(name) in text, "run python benchmarks/trigger_gallery.py"
 
 
-# --- docs/results/core, .../unseen: written by `tsguard report RESULTS --out docs/results/core`
+# --- docs/results/core, disturbances: written by `tsguard report RESULTS --out docs/results/core`
 
 
-@pytest.mark.parametrize("name", ["core", "unseen"])
+@pytest.mark.parametrize("name", ["core", "disturbances"])
 def test_the_table_has_every_cell_of_the_committed_grid(name, nothing_stays):
     names = ["dataset", "attack", "mode", "rate", "defense", "backbone", "seed"]
     stored = pd.read_csv(ROOT / "docs" / "results" / name / "cells.csv")[names]

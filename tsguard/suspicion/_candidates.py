@@ -139,7 +139,7 @@ def is_doubtful(one: Candidate, candidates: list[Candidate]) -> bool:
     if not PRECAUTION < one.log_odds <= 0 or share > MAX_DOUBTED_SHARE:
         return False
     accused = [other for other in candidates if other.log_odds > 0]
-    return not accused or _has_pattern(one, accused)
+    return _is_related(one, accused)
 
 
 def _likeliest_first(candidates: list[Candidate]) -> list[Candidate]:
@@ -150,16 +150,16 @@ def _likeliest_first(candidates: list[Candidate]) -> list[Candidate]:
     ordered: list[Candidate] = []
     for one in sorted(candidates, key=lambda candidate: -candidate.log_odds):
         accused = [other for other in ordered if other.log_odds > 0]
-        if accused and not _has_pattern(one, accused):
+        if not _is_related(one, accused):
             one = replace(one, log_odds=one.log_odds - UNRELATED)
         ordered.append(one)
     return sorted(ordered, key=lambda candidate: -candidate.log_odds)
 
 
-def _has_pattern(one: Candidate, accused: list[Candidate]) -> bool:
-    """Return whether a group has the pattern of one of the accused ones."""
+def _is_related(one: Candidate, accused: list[Candidate]) -> bool:
+    """Return whether a group has the pattern of one of the accused ones, if there are any."""
     medians = [np.median(other.signature[one.members]) for other in accused]
-    return bool(max(medians) > SHARED_PATTERN)
+    return not medians or bool(max(medians) > SHARED_PATTERN)
 
 
 def stand_out(scores: Floats, members: Mask, least: float, share: float) -> Mask:

@@ -1,7 +1,8 @@
-"""Twelve triggers that no part of tsguard was made for or tuned on, as a plugin of ``unseen.toml``.
+"""Disturbances of a sensor, or of the whole signal, as triggers: plugin of ``disturbances.toml``.
 
-Each is the first idea one might have, with the strength one would first try: disturbances of a
-sensor, or of the signal as a whole. None was looked at on the sets of that grid before it was run.
+Each is the first idea one might have, with the strength one would first try. On tuning sets they
+prompted how groups of suspects grow (docs/decisions.md); on the sets of that grid none was looked
+at before it was run.
 """
 
 from collections.abc import Callable
