@@ -13,11 +13,14 @@ at the threshold that keeps false alarms on the unpoisoned versions of the other
 """
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from _results import Row, markdown, read, run_missing, two_commands
+
+from tsguard import Dataset
 
 RESULTS = Path(__file__).parent.parent / "docs" / "results" / "decision_candidates.jsonl"
 TABLE = RESULTS.with_name("decision_fit.md")
@@ -33,11 +36,13 @@ RATES = (0.1, 0.05, 0.02, 0.2)
 #: Other modes, at 10 % and with some of the attacks.
 OTHER_MODES = ("two_targets", "all_to_all", "cover")
 MODE_ATTACKS = ("patch", "hum", "sine", "blend", "phase")
-#: Unpoisoned runs, and what they are called: with classes as they are, or cut to other sizes.
+#: Unpoisoned runs, and what they are called: with classes as they are, or cut to other sizes, or
+#: from two sources.
 CLEAN = {
     "none": "**accused without poison**",
     "uneven": "accused without poison: classes of uneven sizes",
     "lone": "accused without poison: one large class",
+    "pooled": "accused without poison: training and test part together",
 }
 KEYS = ["dataset", "mode", "attack", "rate", "seed"]
 PURE = 0.5  # a group counts as poison if at least this share of it is
@@ -91,6 +96,8 @@ def run_cell(
 
     # At another seed another part of the set is drawn, so that clean runs differ too.
     loaded = load_dataset(dataset, root=data)
+    if attack == "pooled":
+        loaded = _with_test_part(loaded)
     size = min(N_TRAIN, int(0.9 * len(loaded.y_train)))
     loaded = subsample(loaded, max(size, loaded.n_classes), 100, random_state=seed)
     kept = _kept(loaded.y_train, attack, seed)
@@ -119,6 +126,15 @@ def run_cell(
         "n_poisoned": int(hit.sum()),
         "candidates": candidates,
     }
+
+
+def _with_test_part(loaded: Dataset) -> Dataset:
+    """Return the set with its test part added to its training part."""
+    return replace(
+        loaded,
+        X_train=np.concatenate([loaded.X_train, loaded.X_test]),
+        y_train=np.concatenate([loaded.y_train, loaded.y_test]),
+    )
 
 
 def _kept(labels: np.ndarray, kind: str, seed: int) -> np.ndarray:

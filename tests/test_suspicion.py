@@ -14,7 +14,7 @@ from tsguard._isolation import EvidenceIsolation
 from tsguard.suspicion import (
     UNKNOWN,
     Evidence,
-    _candidates,
+    _search,
     decide,
     draw_for_filter,
     find_evidence,
@@ -29,15 +29,16 @@ from tsguard.suspicion import (
 )
 from tsguard.suspicion._candidates import (
     PRECAUTION,
+    RELATED,
+    UNRELATED,
     Candidate,
-    _add_stragglers,
-    _likeliest_first,
-    _without_natural_part,
     is_doubtful,
+    likeliest_first,
 )
 from tsguard.suspicion._carriers import accuse_denied, carriers
 from tsguard.suspicion._evidence import weigh_denials
 from tsguard.suspicion._likelihood import WEIGHTS, group_statistics, log_odds, size_surplus
+from tsguard.suspicion._search import _add_stragglers, _Search
 from tsguard.suspicion._signature import (
     ONE_DEVIATION,
     Signature,
@@ -200,7 +201,7 @@ def test_a_part_of_the_poison_grows_into_all_of_it():
     [((3.0, -2.0), True), ((3.0, -0.5), False), ((-1.5, -3.0), False)],
     ids=["natural part", "both may be poison", "hardly less likely"],
 )
-def test_only_a_part_that_is_clearly_natural_is_left_out(odds, split):
+def test_only_a_part_that_is_clearly_natural_is_left_out(monkeypatch, odds, split):
     rng = np.random.default_rng(0)
     features = rng.normal(size=(150, 40)).astype(np.float32)
     poison, natural = np.arange(150) < 8, (np.arange(150) >= 8) & (np.arange(150) < 13)
@@ -208,11 +209,15 @@ def test_only_a_part_that_is_clearly_natural_is_left_out(odds, split):
     features[natural, 1] += 6
     signature, group, in_class = Signature([features], rng), poison | natural, np.arange(150) < 60
 
-    def weigh(members, scores):
-        return odds[0] if members[0] else odds[1], {}, members, scores
-
     votes = collect_votes([features], in_class.astype(int), 2, rng)
-    kept, scores = _without_natural_part(signature, votes, weigh, in_class, group, np.ones(150))
+    monkeypatch.setattr(
+        _search,
+        "group_statistics",
+        lambda members, *_: {"pair": 0.0, "odds": odds[0] if members[0] else odds[1]},
+    )
+    monkeypatch.setattr(_search, "log_odds", lambda statistics: statistics["odds"])
+    search = _Search(signature, votes, in_class.astype(int), 1)
+    kept, scores = search._without_natural_part(group, np.ones(150))
     assert (kept == (poison if split else group)).all()
     assert (scores[natural] < scores[poison].min()).all() == split  # asked again of those kept
 
@@ -264,11 +269,12 @@ def test_a_group_of_a_few_grows_into_all_of_the_poison_and_nothing_else():
     assert np.flatnonzero(grown[:, 0]).tolist() == list(range(20))
 
 
-@pytest.mark.parametrize(("n_others", "counts"), [(1, True), (2, False)])
-def test_with_two_classes_a_plain_pattern_speaks_for_itself(n_others, counts):
-    """Poison with a strong trigger is its own neighbour, so that nobody contradicts it."""
+@pytest.mark.parametrize("n_others", [1, 2])
+@pytest.mark.parametrize(("n_members", "counts"), [(20, True), (5, False)])
+def test_a_plain_pattern_of_many_speaks_for_itself(n_others, n_members, counts):
+    """Poison with a strong trigger is its own neighbour; a few odd series may be natural."""
     codes = np.repeat(np.arange(n_others + 1), 100)
-    members = np.arange(len(codes)) < 20
+    members = np.arange(len(codes)) < n_members
     nothing = np.full((4, len(codes)), -1.0)
     votes = Votes(np.ones(4), nothing, nothing[0], (codes + 1) % (n_others + 1))
     sizes = np.full(n_others, 100)
@@ -282,14 +288,31 @@ def test_with_two_classes_a_plain_pattern_speaks_for_itself(n_others, counts):
     assert (odds[60] - odds[15] > by_strength + 1) == counts
 
 
-@pytest.mark.parametrize(("has_pattern", "log_odds"), [(True, 0.3), (False, -0.2)])
-def test_a_second_group_without_the_pattern_of_the_first_is_less_likely(has_pattern, log_odds):
+def test_a_group_that_has_hardly_anything_in_common_is_unlikely():
+    codes = np.repeat([0, 1], 100)
+    members = np.arange(200) < 20
+    against = np.full((4, 200), 0.9)
+    votes = Votes(np.ones(4), against, against[0], 1 - codes)
+    odds = [
+        log_odds(
+            group_statistics(
+                members, np.where(members, times, 0.0), codes == 0, votes, np.array([100])
+            )
+        )
+        for times in (2, 3, 4.5)
+    ]
+    assert odds[1] - odds[0] > odds[2] - odds[1] + 0.5
+
+
+@pytest.mark.parametrize(("has_pattern", "change"), [(True, RELATED), (False, -UNRELATED)])
+def test_a_second_group_is_likelier_if_it_has_the_pattern_of_the_first(has_pattern, change):
     first, _ = group_and_others()
     members = np.arange(len(first.members)) >= len(first.members) - 3
     signature = np.where(members, 5.0 * has_pattern, first.signature)
     first = replace(first, signature=signature)
     second = replace(first, targets=(3,), log_odds=0.3, members=members)
-    assert [one.log_odds for one in _likeliest_first([second, first])] == [1.0, log_odds]
+    odds = {one.targets: one.log_odds for one in likeliest_first([second, first])}
+    assert odds == {first.targets: 1.0, (3,): 0.3 + change}
 
 
 def test_content_counts_for_faint_signatures_if_it_adds_few():
@@ -309,8 +332,8 @@ def test_a_pair_that_grows_stays_one_of_many(monkeypatch):
     rows = np.flatnonzero(codes != 0)[:8]
     panel, labels = plant(panel, codes, rows)
     pair, whole = (np.isin(np.arange(240), some) for some in (rows[:2], rows))
-    monkeypatch.setattr(_candidates, "find_groups", lambda *_, **__: pair[:, np.newaxis])
-    monkeypatch.setattr(_candidates, "_spread", lambda _, members, scores, *__: (whole, scores))
+    monkeypatch.setattr(_search, "find_groups", lambda *_, **__: pair[:, np.newaxis])
+    monkeypatch.setattr(_search, "_spread", lambda _, members, scores, *__: (whole, scores))
     best = look(panel, labels).candidates[0]
     assert (best.members == whole).all()
     assert best.statistics["pair"] == 1
@@ -338,6 +361,21 @@ def test_one_trigger_under_two_labels_is_found_under_both():
     assert {target for one in accused for target in one.targets} == {0, 1}
     found = np.logical_or.reduce([one.members for one in accused])
     assert np.flatnonzero(found).tolist() == rows.tolist()
+
+
+def test_the_pattern_of_an_accused_group_leads_to_its_like_in_other_classes():
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(300, 20)).astype(np.float32)
+    codes = np.repeat([0, 1, 2], 100)
+    here, there = np.arange(300) < 10, np.isin(np.arange(300), range(100, 110))
+    features[here | there, 0] += 20
+    signature = Signature([features], rng)
+    votes = collect_votes([features[:, 1:]] * 3, codes, 3, rng)
+    scores = signature.z_scores((here | there)[:, np.newaxis], np.isin(codes, [0, 1]))[:, 0]
+    accused = Candidate((0,), 1.0, here, np.zeros(300, bool), scores, {})
+    (_, _, members, _), *_ = _Search(signature, votes, codes, 1).groups_like([accused])
+    assert (members == there).all()
+    assert _Search(signature, votes, codes, 2).groups_like([accused]) == []
 
 
 def test_one_with_the_trigger_under_another_label_is_known_by_the_group_that_was_accused():
@@ -638,7 +676,8 @@ def test_beside_an_accused_group_only_those_with_its_pattern_are_doubted(planted
     evidence, labels, _, poisoned = planted
     accused = evidence.candidates[0]
     bystanders = (labels == 1) & ~poisoned & (np.cumsum(labels == 1) <= 6)
-    signature = np.where(bystanders & shares_pattern, 5.0, accused.signature)
+    median = np.median(accused.signature[accused.members])
+    signature = np.where(bystanders & shares_pattern, median / 2, accused.signature)
     accused = replace(accused, signature=signature, nearby=np.zeros_like(poisoned))
     other = replace(accused, targets=(1,), log_odds=PRECAUTION / 2, members=bystanders)
     verdict = decide(replace(evidence, candidates=[accused, other]), labels)

@@ -15,14 +15,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from tsguard.suspicion._candidates import (
-    HELPED_SHARE,
-    SOME_SIGNATURE,
-    Candidate,
-    accused_members,
-    stand_out,
-)
-from tsguard.suspicion._signature import MIN_SIGNATURE
+from tsguard.suspicion._candidates import Candidate, accused_members, has_pattern
+from tsguard.suspicion._search import SOME_SIGNATURE
 from tsguard.suspicion._votes import SOME_MARGIN, Codes, Floats, Mask, against, plain_contradiction
 
 
@@ -72,8 +66,7 @@ def accuse_denied(
 
 def _carry(one: Candidate, codes: Codes) -> Mask:
     """Return who has the pattern of a group under labels other than its own."""
-    plainly = stand_out(one.signature, one.members, MIN_SIGNATURE, HELPED_SHARE)
-    return plainly & ~np.isin(codes, one.targets)
+    return has_pattern(one) & ~np.isin(codes, one.targets)
 
 
 def _joined(one: Candidate, elsewhere: Mask, plainly: Mask, codes: Codes) -> Candidate:

@@ -6,15 +6,14 @@ import numpy as np
 from scipy.special import expit
 
 from tsguard.suspicion._candidates import (
-    WEAK_SIGNATURE,
     Candidate,
     accused_members,
     doubtful_members,
-    find_candidates,
     is_doubtful,
 )
 from tsguard.suspicion._carriers import accuse_denied, carriers
 from tsguard.suspicion._loss_drop import top_share
+from tsguard.suspicion._search import WEAK_SIGNATURE, find_candidates
 from tsguard.suspicion._signature import Signature
 from tsguard.suspicion._verdict import UNKNOWN, Verdict
 from tsguard.suspicion._views import Views

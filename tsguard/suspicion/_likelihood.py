@@ -7,7 +7,9 @@ import numpy as np
 from tsguard.suspicion._votes import Codes, Floats, Mask, Votes
 
 SAY_OF_OTHERS = 0.5  # of other classes in what is usual in this one: samples for each member
-PLAIN = 3.0  # log of a signature that natural groups hardly reach
+PLAIN = 2.5  # log of a signature that natural groups hardly reach ...
+PLAIN_SIZE, PLAIN_SHARE = 8, 0.05  # ... if they have so many members, and are so much of the set
+NO_PATTERN = 1.1  # log of a signature below which a group has hardly anything in common
 SMALL_SET = 60  # samples; in smaller sets chance makes groups too
 
 # Log-odds of "backdoor", by logistic regression on clean and poisoned versions of 20 data sets
@@ -23,7 +25,8 @@ WEIGHTS = {
     "surplus": 1.7,  # how much better the class's size fits the other classes' without the group
     "small_set": -0.9,  # whether the set is small
     "small_of_two": -1.8,  # ... and of two classes, so that sources and surplus say nothing
-    "plain_of_two": 2.0,  # of two classes of any size: by how much strength exceeds PLAIN
+    "plain": 2.0,  # by how much the strength of a group that is not small exceeds PLAIN
+    "faint": -1.5,  # by how much strength falls short of NO_PATTERN
     "pair": -1.0,  # whether it is of two: a class has many more pairs than larger groups
 }
 # The same for groups under many labels.
@@ -58,6 +61,7 @@ def group_statistics(
     """
     core, n_members = in_class & ~group, group.sum()
     small, of_two = len(group) < SMALL_SET, len(other_sizes) == 1
+    not_small = n_members >= max(PLAIN_SIZE, PLAIN_SHARE * len(group))
     strength = np.log(np.clip(np.quantile(scores[group], 0.25), 2, 200))
     contradicted = votes.contradiction > 0
     usual = (contradicted[:, ~group].sum(axis=1) + 1) / ((~group).sum() + 2)
@@ -79,7 +83,8 @@ def group_statistics(
         "surplus": size_surplus(n_members, in_class.sum(), other_sizes),
         "small_set": small,
         "small_of_two": small and of_two,
-        "plain_of_two": of_two * max(0.0, strength - PLAIN),
+        "plain": not_small * max(0.0, strength - PLAIN),
+        "faint": max(0.0, NO_PATTERN - strength),
         "pair": n_members == 2,
     }
     return {name: float(value) for name, value in statistics.items()}

@@ -1,0 +1,262 @@
+"""The search for candidates: the most suspicious group of each class, and of all together."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from tsguard.suspicion._candidates import (
+    HELPED_SHARE,
+    PRECAUTION,
+    RELATED,
+    Candidate,
+    accused_members,
+    has_pattern,
+    is_related,
+    likeliest_first,
+    stand_out,
+)
+from tsguard.suspicion._likelihood import (
+    SCATTERED_INTERCEPT,
+    SCATTERED_WEIGHTS,
+    SMALL_SET,
+    effective_number,
+    group_statistics,
+    log_odds,
+    scattered_statistics,
+)
+from tsguard.suspicion._signature import (
+    HELPED_SIGNATURE,
+    MIN_MEMBERS,
+    MIN_SIGNATURE,
+    SIGNATURE_SHARE,
+    Signature,
+    find_groups,
+    regrow,
+    two_patterns,
+)
+from tsguard.suspicion._votes import (
+    Codes,
+    Floats,
+    Mask,
+    Votes,
+    plain_contradiction,
+    unusually_contradicted,
+)
+
+MIN_OUTSIDE = 8  # samples needed outside a class to say what is unusual in it
+# Larger groups of the set, or of their class, are the class itself.
+MAX_SHARE, MAX_CLASS_SHARE = 0.25, 0.95
+N_SPREAD = 3  # groups of a class, the likeliest ones, that are looked for under other labels
+CLEARLY = 4.0  # log-odds by which a natural part of a group is less likely than the rest
+WEAK_SIGNATURE = 3.5  # deviations that are enough for a sample of a class that has a candidate
+SOME_SIGNATURE = 2.0  # ... and that are if the content contradicts its label
+HINT = 1.5  # ... and that make a sample of an accused class doubtful
+HINT_SHARE = 0.05  # share of the members' median that all three must have
+FAINT = 8.0  # median deviations of a group below which some of it may not stand out at all
+SEVERAL_CLASSES = 9  # other classes from which content alone counts, however strong the signature
+FEW = 0.3  # content alone adds at most this share to a group, else it is ordinary confusion
+MIN_LABELS, MIN_SCATTERED = 1.5, 3  # effective number of labels, and size, of a scattered group
+
+Weighed = tuple[float, dict[str, float], Mask, Floats]
+"""Log-odds of a group, the statistics behind them, its members and everybody's signature."""
+
+
+def find_candidates(
+    signature: Signature, votes: Votes, codes: Codes, rng: np.random.Generator
+) -> list[Candidate]:
+    """Return the best candidate of every class that has one, and of all classes together.
+
+    An attack on several classes leaves one pattern in all of them. So once somebody is accused, the
+    other classes are searched again, from those who have that pattern.
+
+    Parameters
+    ----------
+    signature : Signature
+    votes : Votes
+    codes : ndarray of shape (n_samples,)
+        Given class codes.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    list of Candidate
+        Most likely first.
+    """
+    searches = [_Search(signature, votes, codes, code) for code in np.unique(codes)]
+    groups = {one: one.groups(rng) for one in searches}
+    found = {one: one.candidate(those) for one, those in groups.items() if those}
+    accused = [candidate for candidate in found.values() if candidate.log_odds > 0]
+    for one, candidate in found.items():
+        if accused and candidate.log_odds <= 0:
+            found[one] = one.candidate(groups[one] + one.groups_like(accused), accused)
+    candidates = list(found.values())
+    explained = accused_members(candidates, len(codes))
+    scattered = _scattered(signature, votes, codes, explained, rng)
+    if scattered is not None:
+        candidates.append(scattered)
+    return likeliest_first(candidates)
+
+
+class _Search:
+    """The search for suspicious groups in one class."""
+
+    def __init__(self, signature: Signature, votes: Votes, codes: Codes, code: int) -> None:
+        self._signature, self._votes, self._code = signature, votes, int(code)
+        self._in_class = in_class = codes == code
+        self._other_sizes = np.unique(codes[~in_class], return_counts=True)[1]
+        n_outside = (~in_class).sum()
+        self._largest = min(MAX_SHARE * len(codes), MAX_CLASS_SHARE * in_class.sum(), n_outside)
+
+    def groups(self, rng: np.random.Generator) -> list[Weighed]:
+        """Return the likeliest groups of the class, none if too few samples are outside it."""
+        if (~self._in_class).sum() < MIN_OUTSIDE:
+            return []
+        groups = find_groups(self._signature, self._votes, self._in_class, rng)
+        groups = groups[:, groups.sum(axis=0) <= self._largest]
+        found = sorted(self._weigh(groups), key=lambda one: -one[0])[:N_SPREAD]
+        return found + self._spread(found)
+
+    def groups_like(self, accused: list[Candidate]) -> list[Weighed]:
+        """Return those who have the pattern of an accused group, and what they grow into."""
+        seeds = [self._in_class & has_pattern(one) for one in accused]
+        seeds = [seed for seed in seeds if seed.sum() >= MIN_MEMBERS]
+        if not seeds:
+            return []
+        grown = [regrow(self._signature, self._votes, self._in_class, seed) for seed in seeds]
+        found = self._weigh(np.array(seeds + grown).T)
+        return found + self._spread(found)
+
+    def candidate(self, groups: list[Weighed], accused: Sequence[Candidate] = ()) -> Candidate:
+        """Return the likeliest group, rid of its natural part and joined by its stragglers."""
+        odds, statistics, group, score = max(
+            groups, key=lambda one: one[0] + RELATED * is_related(one[2], accused)
+        )
+        in_class, margin = self._in_class, self._votes.margin
+        members, score = self._without_natural_part(group, score)
+        # Where members stand out plainly, whoever lacks their signature is hardly one of them; and
+        # a few other classes don't tell how often content contradicts a label by chance.
+        faint = float(np.median(score[members])) < FAINT
+        content_counts = faint or len(self._other_sizes) >= SEVERAL_CLASSES
+        members = _add_stragglers(members, score, in_class, margin, content_counts)
+        contradicted = unusually_contradicted(margin, in_class)
+        near = stand_out(score, members, HINT, HINT_SHARE) | (contradicted & content_counts)
+        nearby = ~members & (group | (in_class & near))
+        return Candidate((self._code,), odds, members, nearby, score, statistics)
+
+    def _weigh(self, groups: Mask) -> list[Weighed]:
+        """Return groups (n_samples, n_groups) with their log-odds."""
+        if groups.shape[1] == 0:
+            return []
+        scores = self._signature.z_scores(groups, self._in_class)
+        return [self._weigh_one(*one) for one in zip(groups.T, scores.T, strict=True)]
+
+    def _weigh_one(self, members: Mask, scores: Floats, was_pair: float = 0.0) -> Weighed:
+        if members.sum() > self._largest:
+            return -np.inf, {}, members, scores
+        statistics = group_statistics(
+            members, scores, self._in_class, self._votes, self._other_sizes
+        )
+        statistics["pair"] = max(statistics["pair"], was_pair)
+        return log_odds(statistics), statistics, members, scores
+
+    def _spread(self, groups: list[Weighed]) -> list[Weighed]:
+        """Return the groups anew, asked for with those who carry the pattern under other labels."""
+        contradicted = self._votes.margin > 0
+        found = []
+        for _, statistics, members, scores in groups:
+            spread = _spread(self._signature, members, scores, self._in_class, contradicted)
+            if spread is not None:
+                found.append(self._weigh_one(*spread, statistics.get("pair", 0.0)))
+        return found
+
+    def _without_natural_part(self, group: Mask, scores: Floats) -> tuple[Mask, Floats]:
+        """Return who is left of a group, with their scores, without a part that is no backdoor.
+
+        Poison and a natural subgroup of the class are sometimes found as one group, likely as a
+        whole. Rid of the other pattern, the poison may grow.
+        """
+        parts = two_patterns(self._signature, group)
+        if parts is None:
+            return group, scores
+        unlikely, likely = sorted(self._weigh(np.array(parts).T), key=lambda one: one[0])
+        if unlikely[0] >= min(PRECAUTION, likely[0] - CLEARLY):
+            return group, scores
+        grown = regrow(self._signature, self._votes, self._in_class, likely[2])
+        regrown = self._weigh(grown[:, np.newaxis])
+        return max(likely, *regrown, key=lambda one: one[0])[2:]
+
+
+def _spread(
+    signature: Signature, members: Mask, scores: Floats, in_class: Mask, contradicted: Mask
+) -> tuple[Mask, Floats] | None:
+    """Ask again for a group and its scores, with those who carry its pattern under other labels.
+
+    An attack on several classes leaves one trigger in all of them. When only the group of one class
+    is asked for, the others' poison counts as honest samples that happen to have the same feature.
+    Whoever has it although the content denies the label is therefore asked for too. None if there
+    is nobody.
+    """
+    result = None
+    for _ in range(3):
+        plainly = stand_out(scores, members, MIN_SIGNATURE, SIGNATURE_SHARE)
+        elsewhere = ~in_class & contradicted & plainly
+        if not elsewhere.any() or (~in_class & ~elsewhere).sum() < MIN_OUTSIDE:
+            break
+        everybody = (members | elsewhere)[:, np.newaxis]
+        scores = signature.z_scores(everybody, in_class | elsewhere)[:, 0]
+        plainly = stand_out(scores, members, MIN_SIGNATURE, SIGNATURE_SHARE)
+        helped = contradicted & stand_out(scores, members, HELPED_SIGNATURE, HELPED_SHARE)
+        members = in_class & (plainly | helped)
+        if members.sum() < MIN_MEMBERS:
+            break
+        result = members, scores
+    return result
+
+
+def _add_stragglers(
+    group: Mask, scores: Floats, in_class: Mask, margin: Floats, content_counts: bool
+) -> Mask:
+    """Add members of the class with a weaker signature or, if few, plainly contradicted content."""
+    contradicted = unusually_contradicted(margin, in_class)
+    weak = stand_out(scores, group, WEAK_SIGNATURE, HINT_SHARE)
+    weak |= contradicted & stand_out(scores, group, SOME_SIGNATURE, HINT_SHARE)
+    wider: Mask = group | (in_class & weak)
+    plain = in_class & ~wider & (margin > plain_contradiction(margin[~in_class]))
+    return wider | plain if content_counts and plain.sum() <= FEW * wider.sum() else wider
+
+
+def _scattered(
+    signature: Signature, votes: Votes, codes: Codes, explained: Mask, rng: np.random.Generator
+) -> Candidate | None:
+    """Return the best group with one signature under many labels (an all-to-all attack).
+
+    The contradicted samples of all classes take the place of one class, the others that of the
+    rest. Suspects that another candidate explains are left aside.
+    """
+    contradicted = (votes.margin > 0) & ~explained
+    if len(codes) < SMALL_SET or not MIN_SCATTERED <= contradicted.sum() <= 0.7 * len(codes):
+        return None
+    groups = find_groups(signature, votes, contradicted, rng, content_helps=False)
+    scattered = [
+        effective_number(codes[group]) >= MIN_LABELS
+        and MIN_SCATTERED <= group.sum() <= MAX_SHARE * len(codes)
+        for group in groups.T
+    ]
+    groups = groups[:, np.array(scattered, bool)]
+    if groups.shape[1] == 0:
+        return None
+    scores = signature.z_scores(groups, contradicted)
+    statistics = [
+        scattered_statistics(group, score, contradicted, votes, codes)
+        for group, score in zip(groups.T, scores.T, strict=True)
+    ]
+    weighed = [log_odds(one, SCATTERED_INTERCEPT, SCATTERED_WEIGHTS) for one in statistics]
+    best = int(np.argmax(weighed))
+    score = scores[:, best]
+    members = contradicted & stand_out(score, groups[:, best], SOME_SIGNATURE, SIGNATURE_SHARE)
+    counts = np.bincount(codes[members])
+    targets = tuple(int(code) for code in np.flatnonzero(counts >= 2))
+    if not targets:
+        return None
+    nobody = np.zeros_like(members)
+    return Candidate(targets, weighed[best], members, nobody, score, statistics[best])
