@@ -30,9 +30,9 @@ DATASETS = (
 )
 #: Failures on these prompted changes of the method, so they are no longer untouched.
 SEEN = ("Epilepsy", "PenDigits", "ECG5000", "NATOPS", "SwedishLeaf", "FaceAll", "Crop")
-#: Other parts of the sets, other target classes: nothing that failed with them prompted a change
-#: (seed 1 was one of them until its ECG5000 did; later changes were prompted by tuning sets).
-UNSEEN_SEEDS = (2,)
+#: Other parts of the sets, other target classes: nothing that failed with them prompted a change,
+#: but for these sets (ECG5000 did with seed 1, and then with all of them).
+UNSEEN_SEEDS, LOOKED_AT = (2,), ("ECG5000",)
 N_TRAIN, N_TEST = 200, 200
 FAST = ("patch", "hum", "noise", "pulse")
 SLOW = ("sine", "blend", "warp", "phase", "morph")
@@ -237,9 +237,10 @@ Written by `python benchmarks/detection.py table` from `detection.jsonl`, which
 {precision}; {device}; {versions}.
 
 Sets: {sets} (at most {N_TRAIN} training and {N_TEST} test series, stratified). Nothing was tuned
-on them, but failures on {seen} with seed 0, and on
-ECG5000 with seed 1, prompted changes of the method, judged on the tuning sets. *Unseen*: seeds,
-with other parts of the sets and other target classes, of which no failure prompted anything. All
+on them, but failures on {seen} with seed 0, on
+PenDigits with seed 1 and on ECG5000 with all seeds prompted changes of the method, judged on the
+tuning sets. *Unseen*: cells of a seed, with other parts of the sets and other target classes, of
+which no failure prompted anything: seed 2 without ECG5000, which is also the hardest set. All
 numbers in %. CA: accuracy on the clean test set. ASR: share of triggered test series of other
 classes answered with the target class. *oracle*: standard training on the true labels of the same
 series; its ASR is the hit rate of an attack that was not learned. An attack *takes* where the
@@ -314,7 +315,9 @@ def _targets(takes: pd.DataFrame, usual: pd.DataFrame, clean: pd.DataFrame) -> p
 
 def _against_targets(*parts: pd.DataFrame) -> pd.DataFrame:
     """Return targets and measurements, over all cells and over the unseen ones."""
-    unseen = [part[part["seed"].isin(UNSEEN_SEEDS)] for part in parts]
+    unseen = [
+        part[part["seed"].isin(UNSEEN_SEEDS) & ~part["dataset"].isin(LOOKED_AT)] for part in parts
+    ]
     return _targets(*parts).assign(unseen=_targets(*unseen)["measured"])
 
 

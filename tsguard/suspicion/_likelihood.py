@@ -8,7 +8,7 @@ from tsguard.suspicion._votes import Codes, Floats, Mask, Votes
 
 SAY_OF_OTHERS = 0.5  # of other classes in what is usual in this one: samples for each member
 PLAIN = 2.5  # log of a signature that natural groups hardly reach ...
-PLAIN_SIZE, PLAIN_SHARE = 8, 0.05  # ... if they have so many members, and are so much of the set
+PLAIN_SIZE, PLAIN_SHARE = 4, 0.05  # ... if they have so many members, and are so much of the set
 NO_PATTERN = 1.1  # log of a signature below which a group has hardly anything in common
 SMALL_SET = 60  # samples; in smaller sets chance makes groups too
 
