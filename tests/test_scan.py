@@ -202,6 +202,13 @@ def test_unequal_lengths_and_gaps_stay_in_the_cleaned_file(poisoned, tmp_path):
     assert "Missing values in 1 series" in page
 
 
+def test_the_rest_of_a_group_that_the_reviewer_has_decided_about_is_cleared():
+    one = finding([True, True, True, True], [1, 1, 1, 0], [0, 0, 0, 1])
+    cleared = one.cleared(np.array([True, True, False, False]))
+    assert cleared.suspect.tolist() == [False, False, False, True]
+    assert cleared.labels.tolist() == ["a", "a", "a", "a"]
+
+
 # --- verdicts and estimates, as pure functions
 
 

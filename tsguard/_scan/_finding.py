@@ -72,14 +72,25 @@ class Finding:
         return np.asarray(self.classes[codes])
 
     def cleared(self, decided: NDArray[np.bool_]) -> "Finding":
-        """Return the finding without the series that a reviewer has decided about."""
+        """Return the finding without the series that a reviewer has decided about.
+
+        Nor are the others accused that share their label, if the reviewer has decided about more
+        than half of its suspects: relabelled series still have the trigger, so in their true class
+        they look like a group of their own.
+        """
+        n_suspects, n_decided = (
+            np.bincount(self.codes[mask], minlength=len(self.classes))
+            for mask in (self.suspect, self.suspect & decided)
+        )
+        settled = 2 * n_decided > n_suspects
+        done = decided | (self.suspect & settled[self.codes])
         return replace(
             self,
-            suspicion=np.where(decided, 0.0, self.suspicion),
-            suspect=self.suspect & ~decided,
-            recovered=np.where(decided, self.codes, self.recovered),
-            withheld=self.withheld & ~decided,
-            reasons=["" if one else why for one, why in zip(decided, self.reasons, strict=True)],
+            suspicion=np.where(done, 0.0, self.suspicion),
+            suspect=self.suspect & ~done,
+            recovered=np.where(done, self.codes, self.recovered),
+            withheld=self.withheld & ~done,
+            reasons=["" if one else why for one, why in zip(done, self.reasons, strict=True)],
         )
 
 
