@@ -202,11 +202,14 @@ def test_unequal_lengths_and_gaps_stay_in_the_cleaned_file(poisoned, tmp_path):
     assert "Missing values in 1 series" in page
 
 
-def test_the_rest_of_a_group_that_the_reviewer_has_decided_about_is_cleared():
+@pytest.mark.parametrize("relabelled", [True, False])
+def test_the_rest_of_a_group_is_cleared_where_most_were_relabelled_and_not_kept(relabelled):
+    """Relabelled series still have the trigger; kept ones say nothing of the others."""
     one = finding([True, True, True, True], [1, 1, 1, 0], [0, 0, 0, 1])
-    cleared = one.cleared(np.array([True, True, False, False]))
-    assert cleared.suspect.tolist() == [False, False, False, True]
-    assert cleared.labels.tolist() == ["a", "a", "a", "a"]
+    decided = np.array([True, True, False, False])
+    cleared = one.cleared(decided, decided & relabelled)
+    assert cleared.suspect.tolist() == [False, False, not relabelled, True]
+    assert cleared.labels.tolist() == ["a", "a", "a" if relabelled else "b", "a"]
 
 
 # --- verdicts and estimates, as pure functions
@@ -230,7 +233,7 @@ def test_finding_says_who_is_told_and_who_is_cleared():
     assert one.told.tolist() == [True, False, False]
     assert one.labels.tolist() == ["b", "a", "c"]
     assert one.confidence == 0.9
-    cleared = one.cleared(np.array([True, False, False]))
+    cleared = one.cleared(np.array([True, False, False]), np.zeros(3, bool))
     assert cleared.suspect.tolist() == [False, True, False]
     assert cleared.labels.tolist() == ["a", "a", "c"]
     assert cleared.suspicion.tolist() == [0, 0.5, 0.1]
@@ -342,7 +345,7 @@ def test_the_reviewer_has_the_last_word_in_training(audited, data, tmp_path):
         device="cpu",
     )
     assert report["reviewed"]["doubted_again"] > 5
-    assert set(suspects_of(tmp_path / "out")["index"]) <= set(rows["index"][-2:])
+    assert set(suspects_of(tmp_path / "out")["index"]) == set(rows["index"][-2:])
     model = load(tmp_path / "out" / "model")
     assert not model.suspect_mask_.any()
     assert len(model.suspicion_) == N - report["n_dropped"] - len(report["withheld"])

@@ -49,11 +49,13 @@ class Reviewed:
         Their labels, relabelled where decided so.
     decided : ndarray of bool of shape (n_left,)
         Whom the reviewer kept or relabelled.
+    relabelled : ndarray of bool of shape (n_left,)
     """
 
     rows: NDArray[np.intp]
     labels: NDArray[Any]
     decided: NDArray[np.bool_]
+    relabelled: NDArray[np.bool_]
 
 
 def read_decisions(path: Path, labels: NDArray[Any]) -> list[Decision]:
@@ -140,12 +142,12 @@ def apply_decisions(decisions: list[Decision], labels: NDArray[Any]) -> Reviewed
     -------
     Reviewed
     """
-    changed, decided = labels.copy(), np.zeros(len(labels), bool)
-    stays = np.ones(len(labels), bool)
+    changed, stays = labels.copy(), np.ones(len(labels), bool)
+    decided, relabelled = (np.zeros(len(labels), bool) for _ in range(2))
     for one in decisions:
         decided[one.index] = True
         stays[one.index] = one.kind != "drop"
         if one.kind == "relabel":
-            changed[one.index] = one.label
+            changed[one.index], relabelled[one.index] = one.label, True
     rows = np.flatnonzero(stays)
-    return Reviewed(rows, changed[rows], decided[rows])
+    return Reviewed(rows, changed[rows], decided[rows], relabelled[rows])

@@ -71,18 +71,18 @@ class Finding:
         codes = np.where(self.recovered == UNKNOWN, self.codes, self.recovered)
         return np.asarray(self.classes[codes])
 
-    def cleared(self, decided: NDArray[np.bool_]) -> "Finding":
+    def cleared(self, decided: NDArray[np.bool_], relabelled: NDArray[np.bool_]) -> "Finding":
         """Return the finding without the series that a reviewer has decided about.
 
-        Nor are the others accused that share their label, if the reviewer has decided about more
-        than half of its suspects: relabelled series still have the trigger, so in their true class
-        they look like a group of their own.
+        Nor are the others of a label accused if more than half of its suspects were relabelled to
+        it: these still have the trigger, so in their true class they form a group of their own.
+        Series that the reviewer kept say nothing of others with the same pattern.
         """
-        n_suspects, n_decided = (
+        n_suspects, n_relabelled = (
             np.bincount(self.codes[mask], minlength=len(self.classes))
-            for mask in (self.suspect, self.suspect & decided)
+            for mask in (self.suspect, self.suspect & relabelled)
         )
-        settled = 2 * n_decided > n_suspects
+        settled = 2 * n_relabelled > n_suspects
         done = decided | (self.suspect & settled[self.codes])
         return replace(
             self,

@@ -290,7 +290,7 @@ def _analyse(
         say("auditing")
         finding = audit(panel, reviewed.labels, settings["random_state"])
         overruled = int((reviewed.decided & _doubted(finding)).sum())
-        finding = finding.cleared(reviewed.decided)
+        finding = finding.cleared(reviewed.decided, reviewed.relabelled)
     seconds = {"analysis": round(time.perf_counter() - start, 1)}
     return Outcome(
         source,
@@ -323,7 +323,7 @@ def _trained(
     if not overruled.any():
         return classifier, finding, losses_of(classifier, finding.suspect), 0
     # Left to itself, the training would teach these series something else than the reviewer said.
-    finding = finding.cleared(reviewed.decided)
+    finding = finding.cleared(reviewed.decided, reviewed.relabelled)
     kept = (~finding.suspect | finding.told) & ~finding.withheld
     classifier = E2ABLClassifier(**{**parameters, "isolation_rate": 0.0}, verbose=verbose)
     again = checkpoint and checkpoint / AGAIN

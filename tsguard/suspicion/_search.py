@@ -83,13 +83,13 @@ def find_candidates(
         Most likely first.
     """
     searches = [_Search(signature, votes, codes, code) for code in np.unique(codes)]
-    groups = {one: one.groups(rng) for one in searches}
-    found = {one: one.candidate(those) for one, those in groups.items() if those}
-    accused = [candidate for candidate in found.values() if candidate.log_odds > 0]
-    for one, candidate in found.items():
-        if accused and candidate.log_odds <= 0:
-            found[one] = one.candidate(groups[one] + one.groups_like(accused), accused)
-    candidates = list(found.values())
+    found = [(one, groups) for one in searches if (groups := one.groups(rng))]
+    accused = [one.candidate(groups) for one, groups in found if groups[0][0] > 0]
+    candidates = accused + [
+        one.candidate(groups + one.groups_like(accused), accused)
+        for one, groups in found
+        if groups[0][0] <= 0
+    ]
     explained = accused_members(candidates, len(codes))
     scattered = _scattered(signature, votes, codes, explained, rng)
     if scattered is not None:
@@ -108,13 +108,13 @@ class _Search:
         self._largest = min(MAX_SHARE * len(codes), MAX_CLASS_SHARE * in_class.sum(), n_outside)
 
     def groups(self, rng: np.random.Generator) -> list[Weighed]:
-        """Return the likeliest groups of the class, none if too few samples are outside it."""
+        """Return the likeliest groups, likeliest first; none if too few samples are outside."""
         if (~self._in_class).sum() < MIN_OUTSIDE:
             return []
         groups = find_groups(self._signature, self._votes, self._in_class, rng)
         groups = groups[:, groups.sum(axis=0) <= self._largest]
         found = sorted(self._weigh(groups), key=lambda one: -one[0])[:N_SPREAD]
-        return found + self._spread(found)
+        return sorted(found + self._spread(found), key=lambda one: -one[0])
 
     def groups_like(self, accused: list[Candidate]) -> list[Weighed]:
         """Return those who have the pattern of an accused group, and what they grow into."""
