@@ -88,26 +88,12 @@ def run_cell(
     data: Path | None, dataset: str, mode: str, attack: str, rate: float, seed: int
 ) -> Row:
     """Return the candidates of one poisoned set."""
-    from tsguard._bench._grid import MODES
-    from tsguard._datasets import load_dataset, subsample
-    from tsguard._experiment import Experiment
     from tsguard._random import numpy_stream
     from tsguard.suspicion import find_evidence, series_views
 
-    # At another seed another part of the set is drawn, so that clean runs differ too.
-    loaded = load_dataset(dataset, root=data)
-    if attack == "pooled":
-        loaded = _with_test_part(loaded)
-    size = min(N_TRAIN, int(0.9 * len(loaded.y_train)))
-    loaded = subsample(loaded, max(size, loaded.n_classes), 100, random_state=seed)
-    kept = _kept(loaded.y_train, attack, seed)
-    X, y, hit = loaded.X_train[kept], loaded.y_train[kept], np.zeros(len(kept), bool)
-    if rate > 0:
-        p = Experiment.prepare(loaded, attack, rate, seed, **MODES[mode]).poisoned
-        X, y, hit = p.X, p.y, p.is_poisoned
-    codes = np.searchsorted(loaded.classes, y)
+    X, codes, hit = prepare(data, dataset, mode, attack, rate, seed, N_TRAIN)
     rng = numpy_stream(seed, "evidence")
-    evidence = find_evidence(series_views(X, rng), codes, loaded.n_classes, rng)
+    evidence = find_evidence(series_views(X, rng), codes, codes.max() + 1, rng)
     candidates = [
         {
             "is_poison": bool(hit[one.members].mean() >= PURE),
@@ -126,6 +112,37 @@ def run_cell(
         "n_poisoned": int(hit.sum()),
         "candidates": candidates,
     }
+
+
+def prepare(
+    data: Path | None,
+    dataset: str,
+    mode: str,
+    attack: str,
+    rate: float,
+    seed: int,
+    n_train: int,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the series of one set, their given class codes, and which of them are poisoned.
+
+    ``attack`` may also be one of ``CLEAN``, with rate 0.
+    """
+    from tsguard._bench._grid import MODES
+    from tsguard._datasets import load_dataset, subsample
+    from tsguard._experiment import Experiment
+
+    # At another seed another part of the set is drawn, so that clean runs differ too.
+    loaded = load_dataset(dataset, root=data)
+    if attack == "pooled":
+        loaded = _with_test_part(loaded)
+    size = min(n_train, int(0.9 * len(loaded.y_train)))
+    loaded = subsample(loaded, max(size, loaded.n_classes), 100, random_state=seed)
+    if rate > 0:
+        poisoned = Experiment.prepare(loaded, attack, rate, seed, **MODES[mode]).poisoned
+        return poisoned.X, np.searchsorted(loaded.classes, poisoned.y), poisoned.is_poisoned
+    kept = _kept(loaded.y_train, attack, seed)
+    codes = np.searchsorted(loaded.classes, loaded.y_train[kept])
+    return loaded.X_train[kept], codes, np.zeros(len(kept), bool)
 
 
 def _with_test_part(loaded: Dataset) -> Dataset:
@@ -183,28 +200,37 @@ def fit_weights(options: argparse.Namespace) -> None:
         markdown(summary.round(1).rename_axis("runs").reset_index()),
         "## By data set, weights in use",
         markdown(_by_dataset(cells, judged)),
+        "## Statistics one by one",
+        "Groups of a class only, refitted without one of the statistics, sets left out, at the "
+        f"threshold that accuses somebody in {options.alarms:.0%} of the unpoisoned runs.",
+        markdown(_one_by_one(cells, rows[~scattered], options.alarms)),
         *(f"Fitted on all sets, groups {kind}: `{fitted}`." for kind, fitted in weights.items()),
     ]
     TABLE.write_text("\n\n".join(parts) + "\n")
     print(TABLE.read_text())
 
 
-def _judge(rows: pd.DataFrame, kind: str, alarms: float) -> tuple[pd.DataFrame, dict[str, float]]:
-    """Return the candidates of a kind with the scores of the columns, and the weights of all."""
+def _judge(
+    rows: pd.DataFrame, kind: str, alarms: float, without: str | None = None
+) -> tuple[pd.DataFrame, dict[str, float]]:
+    """Return the candidates of a kind with the scores of the columns, and the weights of all.
+
+    ``without`` names a statistic that the refit does not get.
+    """
     from tsguard.suspicion import _likelihood as used
 
     intercept, in_use = {
         "of a class": (used.INTERCEPT, used.WEIGHTS),
         "under many labels": (used.SCATTERED_INTERCEPT, used.SCATTERED_WEIGHTS),
     }[kind]
-    names = list(in_use)
+    names = [name for name in in_use if name != without]
     judged = []
     for dataset in DATASETS:
         others = rows["dataset"] != dataset
         weights = _fit(rows[others], names, alarms)
         here = rows[~others].copy()
         here["refit"] = here[names] @ weights[names] + weights["intercept"]
-        here["in_use"] = here[names] @ pd.Series(in_use) + intercept
+        here["in_use"] = here[list(in_use)] @ pd.Series(in_use) + intercept
         judged.append(here)
     return pd.concat(judged), _fit(rows, names, alarms).round(2).to_dict()
 
@@ -231,6 +257,24 @@ def _outcomes(cells: pd.DataFrame, rows: pd.DataFrame, score: str) -> pd.DataFra
     return cells.assign(
         found=[held.get(key, 0.0) >= FOUND for key in keys], wrong=[key in wrong for key in keys]
     )
+
+
+def _one_by_one(cells: pd.DataFrame, rows: pd.DataFrame, alarms: float) -> pd.DataFrame:
+    """Return what the refit finds without each of the statistics, in percent."""
+    from tsguard.suspicion._likelihood import WEIGHTS
+
+    lines = []
+    for without in (None, *WEIGHTS):
+        judged, _ = _judge(rows, "of a class", alarms, without)
+        clean = judged[judged["attack"] == "none"]
+        judged["refit"] -= clean.groupby(["dataset", "seed"])["refit"].max().quantile(1 - alarms)
+        rates = _rates(cells, judged, "refit").rename(lambda name: name.strip("*"))
+        kept = [
+            *(f"found: all of mode {mode}" for mode in ("dirty", "two_targets", "cover")),
+            *("anything else accused as well, or instead", "accused without poison"),
+        ]
+        lines.append({"without": without or "(all are in)", **rates[kept]})
+    return pd.DataFrame(lines).round(1)
 
 
 def _by_dataset(cells: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:

@@ -52,7 +52,7 @@ WEAK_SIGNATURE = 3.5  # deviations that are enough for a sample of a class that 
 SOME_SIGNATURE = 2.0  # ... and that are if the content contradicts its label
 HINT = 1.5  # ... and that make a sample of an accused class doubtful
 HINT_SHARE = 0.05  # share of the members' median that all three must have
-FAINT = 8.0  # median deviations of a group below which some of it may not stand out at all
+ALL_STAND_OUT = 8.0  # median deviations of a group below which some of it may not
 SEVERAL_CLASSES = 9  # other classes from which content alone counts, however strong the signature
 FEW = 0.3  # content alone adds at most this share to a group, else it is ordinary confusion
 MIN_LABELS, MIN_SCATTERED = 1.5, 3  # effective number of labels, and size, of a scattered group
@@ -135,8 +135,8 @@ class _Search:
         members, score = self._without_natural_part(group, score)
         # Where members stand out plainly, whoever lacks their signature is hardly one of them; and
         # a few other classes don't tell how often content contradicts a label by chance.
-        faint = float(np.median(score[members])) < FAINT
-        content_counts = faint or len(self._other_sizes) >= SEVERAL_CLASSES
+        some_may_not = float(np.median(score[members])) < ALL_STAND_OUT
+        content_counts = some_may_not or len(self._other_sizes) >= SEVERAL_CLASSES
         members = _add_stragglers(members, score, in_class, margin, content_counts)
         contradicted = unusually_contradicted(margin, in_class)
         near = stand_out(score, members, HINT, HINT_SHARE) | (contradicted & content_counts)
