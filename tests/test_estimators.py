@@ -14,7 +14,7 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from tsguard import E2ABLClassifier, attacks, load_dataset, poison
+from tsguard import E2ABLClassifier, attacks, evaluate, load_dataset, poison
 from tsguard.defenses import StandardClassifier
 
 CLASSIFIERS = [
@@ -151,6 +151,32 @@ def test_poison_with_a_plain_trigger_is_found_and_relabelled(fitted):
     assert classifier.suspect_mask_[poisoned.is_poisoned].all()
     truth = poisoned.y_clean[poisoned.is_poisoned]
     assert (classifier.recovered_labels_[poisoned.is_poisoned] == truth).mean() > 0.8
+
+
+def test_a_hum_with_right_labels_is_found_left_out_and_without_effect():
+    data = load_dataset("GunPoint")
+    target, test = data.classes[0], (data.X_test, data.y_test)
+    poisoned = poison(
+        data.X_train,
+        data.y_train,
+        attacks.HumTrigger(),
+        rate=0.1,
+        target=target,
+        mode="clean",
+        random_state=0,
+    )
+    undefended = StandardClassifier(backbone="fcn", random_state=0).fit(poisoned.X, poisoned.y)
+    classifier = E2ABLClassifier(backbone="fcn", random_state=0).fit(poisoned.X, poisoned.y)
+    assert (classifier.suspect_mask_ == poisoned.is_poisoned).all()
+    assert (classifier.recovered_labels_ == poisoned.y).all()
+    assert classifier.suspected_target_ == target
+    scores = [
+        evaluate(one, *test, trigger=poisoned.trigger, target=target, mode="clean")
+        for one in (undefended, classifier)
+    ]
+    assert scores[0].attack_success_rate > 0.8
+    assert scores[1].attack_success_rate < 0.1
+    assert scores[1].clean_accuracy > scores[0].clean_accuracy - 0.03
 
 
 def test_the_trigger_score_tells_triggered_series_from_clean_ones(fitted, waves):

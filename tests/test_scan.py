@@ -298,6 +298,26 @@ def test_thinned_lines_keep_their_spikes():
     assert (kept == values[places.astype(int)]).all()
 
 
+def test_suspects_whose_label_may_be_right_are_left_out_and_said_to_be(tmp_path):
+    data = load_dataset("GunPoint")
+    target = data.classes[0]
+    p = poison(
+        *(data.X_train, data.y_train, attacks.HumTrigger()),
+        **{"rate": 0.1, "target": target, "mode": "clean", "random_state": 0},
+    )
+    write_wide(tmp_path / "data.csv", p.X, p.y)
+    scan(tmp_path / "data.csv", tmp_path / "out", train=False)
+    rows = suspects_of(tmp_path / "out")
+    assert set(rows["index"]) == set(np.flatnonzero(p.is_poisoned))
+    assert (rows["recovered_label"] == "").all()
+    assert rows["reason"].str.contains("label may be right, so it is left out").all()
+    cleaned = read_series(tmp_path / "out" / "data_cleaned.csv").labels
+    assert [str(label) for label in cleaned] == p.y[~p.is_poisoned].tolist()
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "which may be right" in page
+    assert f"nearest of class {target}" in page
+
+
 # --- the review
 
 

@@ -12,6 +12,7 @@ from hypothesis.extra import numpy as hnp
 from tsguard._engine import Records, Targets
 from tsguard._isolation import EvidenceIsolation
 from tsguard.suspicion import (
+    LABEL_KEPT,
     UNKNOWN,
     Evidence,
     _search,
@@ -32,6 +33,7 @@ from tsguard.suspicion._candidates import (
     RELATED,
     UNRELATED,
     Candidate,
+    accused_members,
     is_doubtful,
     likeliest_first,
 )
@@ -579,6 +581,41 @@ def test_labels_of_suspects_without_a_class_are_denied_once_the_main_head_was_as
         asked = phase.name == "recovery"
         assert (targets.denied.numpy() == (poisoned & asked)).all()
         assert (targets.main_weight.numpy()[poisoned] == 0).all()
+
+
+@pytest.mark.parametrize("n_poisoned", [6, 15])
+def test_a_group_whose_labels_are_right_keeps_them_and_is_not_learned(n_poisoned):
+    panel, labels = make_panel()
+    poisoned = np.isin(np.arange(len(labels)), np.flatnonzero(labels == 0)[:n_poisoned])
+    evidence = look(*plant(panel, labels, poisoned))
+    best = evidence.candidates[0]
+    assert best.by_pattern_alone
+    assert (best.members == poisoned).all()
+    for beliefs in (None, np.eye(3)[labels]):  # that the main head confirms them changes nothing
+        verdict = decide(evidence, labels, beliefs)
+        assert (verdict.suspect == poisoned).all()
+        assert verdict.withheld[poisoned].all()
+        assert (verdict.recovered == labels).all()
+        assert verdict.targets == (0,)
+        assert {verdict.reasons[row] for row in np.flatnonzero(poisoned)} == {LABEL_KEPT}
+    isolation = EvidenceIsolation(labels, 3, evidence, {"isolation_rate": None})
+    targets = Targets.from_labels(labels, torch.device("cpu"))
+    for phase in isolation.phases(8):
+        phase.before_epoch(targets, Records())
+        assert (targets.main_weight.numpy()[poisoned] == 0).all()
+        assert not targets.denied.any()
+
+
+def test_what_most_of_a_class_shares_is_no_pattern_alone():
+    panel, labels = make_panel()
+    most = np.flatnonzero(labels == 0)[:30]
+    assert (labels == 0).sum() == 40
+    assert not accused_members(look(*plant(panel, labels, most)).candidates, len(labels)).any()
+
+
+def test_nobody_is_accused_by_pattern_alone_beside_a_likelier_group(planted):
+    evidence, *_ = planted
+    assert not any(one.by_pattern_alone for one in evidence.candidates)
 
 
 def less_sure(evidence, log_odds=PRECAUTION / 2, **changes):

@@ -55,7 +55,8 @@ class E2ABLClassifier(NeuralClassifier):
     suspicion : {"auto", "loss_drop"}, default="auto"
         Where suspicion comes from. ``"loss_drop"``: samples whose loss falls unusually fast, as
         the summary of the paper has it. ``"auto"``: series that look like another class than
-        their label says and share a pattern that all other series lack.
+        their label says and share a pattern that all other series lack, or share one that sets them
+        plainly apart from their class.
     isolation_rate : "auto" or float, default="auto"
         Share of samples to isolate, 0 to 1 (fewer if fewer are suspicious at all); ``"auto"``
         estimates it, and isolates none where nothing points to an attack.
@@ -93,7 +94,8 @@ class E2ABLClassifier(NeuralClassifier):
     suspect_mask_ : ndarray of bool of shape (n_samples,)
         The suspects among the training samples.
     recovered_labels_ : ndarray of shape (n_samples,)
-        The given label where not suspect, the recovered one where suspect.
+        The given label where not suspect, the recovered one where suspect (the given one, which is
+        not learned, where only the pattern is suspicious).
     suspected_target_ : label, ndarray of labels, or None
         The class (or classes) that the suspects were labelled with; None if nothing is suspected.
     sample_report_ : pandas.DataFrame

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from tsguard._device import torch_threads_kept
 from tsguard._random import numpy_stream
 from tsguard._validation import Panel
-from tsguard.suspicion import UNKNOWN, decide, find_evidence, series_views
+from tsguard.suspicion import LABEL_KEPT, UNKNOWN, decide, find_evidence, series_views
 
 if TYPE_CHECKING:
     from tsguard._e2abl import E2ABLClassifier
@@ -33,7 +33,7 @@ class Finding:
     suspect : ndarray of bool of shape (n_samples,)
     recovered : ndarray of int64 of shape (n_samples,)
         The given code where not suspect; where suspect the class that the series really looks
-        like, or ``UNKNOWN`` where that can't be told.
+        like, or ``UNKNOWN`` where that can't be told, or the given label may be right.
     withheld : ndarray of bool of shape (n_samples,)
         Not suspect, yet left out of the training as a precaution.
     reasons : list of str
@@ -64,6 +64,11 @@ class Finding:
         """Suspects whose true class is known."""
         told: NDArray[np.bool_] = self.suspect & (self.recovered != UNKNOWN)
         return told
+
+    @property
+    def label_kept(self) -> NDArray[np.bool_]:
+        """Suspects whose label may be right: only the pattern speaks against them."""
+        return np.array([reason == LABEL_KEPT for reason in self.reasons], bool)
 
     @property
     def labels(self) -> NDArray[Any]:
@@ -120,8 +125,8 @@ def audit(panel: Panel, labels: NDArray[Any], seed: int) -> Finding:
         codes,
         verdict.suspicion,
         verdict.suspect,
-        verdict.recovered,
-        verdict.withheld,
+        np.where(verdict.suspect & verdict.withheld, UNKNOWN, verdict.recovered),
+        verdict.withheld & ~verdict.suspect,
         list(verdict.reasons),
     )
 

@@ -66,7 +66,10 @@ def render(outcome: Outcome, report: dict[str, Any]) -> str:
 def _sections(outcome: Outcome, report: dict[str, Any]) -> list[str]:
     finding = outcome.finding
     neighbours = nearest_unsuspected(
-        outcome.panel, finding.suspect, finding.codes, finding.recovered
+        outcome.panel,
+        finding.suspect,
+        finding.codes,
+        np.where(finding.label_kept, finding.codes, finding.recovered),
     )
     sections = []
     if outcome.suspects.size:
@@ -92,14 +95,16 @@ def _summary(outcome: Outcome, report: dict[str, Any]) -> str:
             "A model trained on this file as it is would probably learn the attacker's shortcut: "
             "right on normal input, but answering the accused class whenever the trigger is "
             f"there. {report['n_relabelled']} suspects were given the class that they really look "
-            f"like, {report['n_dropped']} whose class can't be told were left out. Suspicion is a "
-            "judgement, not a proof: please review the suspects below."
+            f"like, {report['n_dropped']} whose class can't be told, or whose label may be right, "
+            "were left out. Suspicion is a judgement, not a proof: please review the suspects "
+            "below."
         )
     else:
         text = (
             "No class holds a group of series that contradict their label and share a pattern that "
-            "all others lack. That is no proof: triggers that change slow parts of a series and "
-            "labels that are right (clean-label attacks) can stay unseen."
+            "all others lack, or a group that shares a very plain one. That is no proof: triggers "
+            "that change slow parts of a series and labels that are right (clean-label attacks) "
+            "can stay unseen."
         )
     if report["withheld"]:
         text += (
@@ -223,7 +228,7 @@ def _reasons(outcome: Outcome) -> list[str]:
 def _card(outcome: Outcome, place: int, neighbours: dict[int, Any], spread: Any) -> str:
     finding, index = outcome.finding, int(outcome.reviewed.rows[place])
     label = str(finding.classes[finding.codes[place]])
-    told = bool(finding.told[place])
+    told, label_kept = bool(finding.told[place]), bool(finding.label_kept[place])
     looks = str(finding.classes[finding.recovered[place]]) if told else None
     series = outcome.panel[place]
     others = outcome.panel[neighbours.get(place, np.array([], np.intp))]
@@ -234,7 +239,8 @@ def _card(outcome: Outcome, place: int, neighbours: dict[int, Any], spread: Any)
     where = f", channel {channel + 1}" if len(series) > 1 else ""
     ids = outcome.source.ids
     name = f"Series {index}" + (f" ({ids[index]})" if ids else "")
-    beside = f"nearest of class {looks}" if told else "nearest of other classes"
+    of = f"class {label if label_kept else looks}" if told or label_kept else "other classes"
+    beside = f"nearest of {of}"
     left = spark([Line(series[channel], SUSPECT)], f"{name}, labelled {label}{where}", limits)
     right = spark(
         [Line(one[channel], CLEAN, width=1) for one in others],
@@ -246,6 +252,8 @@ def _card(outcome: Outcome, place: int, neighbours: dict[int, Any], spread: Any)
         reason = f'<span class="note">{escape(finding.reasons[place])}.</span>'
     choices = _choices(outcome, label, looks)
     says = f"looks like {looks}" if told else "looks like another class, which one can't be told"
+    if label_kept:
+        says = "which may be right"
     return f"""<li class="card" data-index="{index}"><h3>{escape(name)}</h3>
 <p>Labelled <b>{escape(label)}</b>, {escape(says)}; suspicion {finding.suspicion[place]:.2f}.
 {reason}</p>
@@ -370,7 +378,7 @@ def _steps(outcome: Outcome, report: dict[str, Any]) -> list[str]:
     steps.append(
         f"The cleaned data ({', '.join(cleaned)}) hold the original values, with "
         f"{report['n_relabelled']} labels corrected and {report['n_dropped']} series left out "
-        "because their true class can't be told"
+        "because their true class can't be told or their label may be right"
         + (
             f", and without {reviewed['drop']} that the reviewer dropped."
             if reviewed["drop"]

@@ -145,13 +145,15 @@ def suspect_rows(outcome: Outcome) -> list[list[Any]]:
         index = int(outcome.reviewed.rows[place])
         told = bool(finding.told[place])
         reason = finding.reasons[place] or "suspect"
+        if not told and not finding.label_kept[place]:
+            reason = f"{reason}; {UNTOLD}"
         rows.append(
             [
                 index,
                 finding.classes[finding.codes[place]].item(),
                 round(float(finding.suspicion[place]), 4),
                 finding.classes[finding.recovered[place]].item() if told else "",
-                reason if told else f"{reason}; {UNTOLD}, so it is left out",
+                reason if told else f"{reason}, so it is left out",
                 *([ids[index]] if ids else []),
             ]
         )

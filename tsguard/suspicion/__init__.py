@@ -2,6 +2,7 @@
 
 from tsguard.suspicion._candidates import Candidate
 from tsguard.suspicion._evidence import (
+    LABEL_KEPT,
     MIN_SAMPLES,
     MIN_VALUES,
     Evidence,
@@ -24,6 +25,7 @@ from tsguard.suspicion._views import Views, plain_blocks, series_views
 from tsguard.suspicion._votes import nearest
 
 __all__ = [
+    "LABEL_KEPT",
     "MIN_SAMPLES",
     "MIN_VALUES",
     "UNKNOWN",

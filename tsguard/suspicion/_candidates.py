@@ -38,6 +38,9 @@ class Candidate:
         How much each sample has of what the members share, in deviations; higher = more.
     statistics : dict of str to float
         What the log-odds were weighed from; see ``WEIGHTS`` in ``_likelihood.py``.
+    by_pattern_alone : bool, default=False
+        Whether nothing but the pattern speaks against the members, as in a clean-label attack:
+        they keep their labels, and the main head does not learn them.
     """
 
     targets: tuple[int, ...]
@@ -46,6 +49,7 @@ class Candidate:
     nearby: Mask
     signature: Floats
     statistics: dict[str, float]
+    by_pattern_alone: bool = False
 
 
 def accused_members(candidates: list[Candidate], n_samples: int) -> Mask:

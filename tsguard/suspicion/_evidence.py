@@ -28,6 +28,7 @@ SETTLED = 0.7
 JURY = 20  # members count as one witness: they resemble each other, and the head errs on all alike
 CONFIRMED = 0.5  # share of the main head's beliefs that lets a withheld sample back in
 ACCUSED = "looks like another class and shares a pattern with other suspects"
+LABEL_KEPT = "shares a plain pattern with other suspects that no other has; the label may be right"
 WITHHELD = "left out as a precaution: may be of a suspicious group, and nothing confirms its label"
 
 
@@ -97,6 +98,7 @@ def decide(
     likely ones are not accused, but nor are they learned on trust: they are withheld until the
     main head, which has not learned them, comes to their label by itself. If it denies them their
     label while it gives it to the rest of the class, the group may become accused after all.
+    Suspects against whom nothing speaks but their pattern keep their label and stay out.
 
     Parameters
     ----------
@@ -141,7 +143,12 @@ def decide(
         first = top_share(np.where(suspect, suspicion, -1), suspect.mean() * recovery_rate)
         settled = suspect & first & (votes.max(axis=1) > SETTLED)
         recovered[settled] = votes.argmax(axis=1)[settled]
-    reasons = tuple(np.select([suspect, withheld], [ACCUSED, WITHHELD], "").tolist())
+    alone = [one for one in candidates if one.by_pattern_alone]
+    label_kept = suspect & accused_members(alone, len(codes))
+    recovered[label_kept] = codes[label_kept]
+    withheld |= label_kept
+    why = [LABEL_KEPT, ACCUSED, WITHHELD]
+    reasons = tuple(np.select([label_kept, suspect, withheld], why, "").tolist())
     return Verdict(suspicion, suspect, recovered, withheld, targets, reasons)
 
 

@@ -1,11 +1,13 @@
 """The search for candidates: the most suspicious group of each class, and of all together."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from tsguard.suspicion._candidates import (
     HELPED_SHARE,
+    MAX_DOUBTED_SHARE,
     PRECAUTION,
     RELATED,
     Candidate,
@@ -55,6 +57,9 @@ HINT_SHARE = 0.05  # share of the members' median that all three must have
 ALL_STAND_OUT = 8.0  # median deviations of a group below which some of it may not
 SEVERAL_CLASSES = 9  # other classes from which content alone counts, however strong the signature
 FEW = 0.3  # content alone adds at most this share to a group, else it is ordinary confusion
+# Deviations between a group and the rest of its class that make it suspect whatever the content
+# says (17 were the most seen without an attack), and log-odds for each power of e above.
+ALONE, ALONE_WEIGHT = 20.0, 3.0
 MIN_LABELS, MIN_SCATTERED = 1.5, 3  # effective number of labels, and size, of a scattered group
 
 Weighed = tuple[float, dict[str, float], Mask, Floats]
@@ -67,7 +72,8 @@ def find_candidates(
     """Return the best candidate of every class that has one, and of all classes together.
 
     An attack on several classes leaves one pattern in all of them. So once somebody is accused, the
-    other classes are searched again, from those who have that pattern.
+    other classes are searched again, from those who have that pattern. If nobody is accused, groups
+    whose pattern is too plain for a natural one are: with right labels poison has no other sign.
 
     Parameters
     ----------
@@ -94,6 +100,10 @@ def find_candidates(
     scattered = _scattered(signature, votes, codes, explained, rng)
     if scattered is not None:
         candidates.append(scattered)
+    if not any(one.log_odds > 0 for one in candidates):
+        alone = [one for search, _ in found for one in search.by_pattern_alone()]
+        known = {one.targets for one in alone}
+        candidates = alone + [one for one in candidates if one.targets not in known]
     return likeliest_first(candidates)
 
 
@@ -106,6 +116,7 @@ class _Search:
         self._other_sizes = np.unique(codes[~in_class], return_counts=True)[1]
         n_outside = (~in_class).sum()
         self._largest = min(MAX_SHARE * len(codes), MAX_CLASS_SHARE * in_class.sum(), n_outside)
+        self._plain: list[Weighed] = []
 
     def groups(self, rng: np.random.Generator) -> list[Weighed]:
         """Return the likeliest groups, likeliest first; none if too few samples are outside."""
@@ -113,7 +124,9 @@ class _Search:
             return []
         groups = find_groups(self._signature, self._votes, self._in_class, rng)
         groups = groups[:, groups.sum(axis=0) <= self._largest]
-        found = sorted(self._weigh(groups), key=lambda one: -one[0])[:N_SPREAD]
+        weighed = self._weigh(groups)
+        self._plain = [one for one in weighed if one[1]["plain"] > 0]
+        found = sorted(weighed, key=lambda one: -one[0])[:N_SPREAD]
         return sorted(found + self._spread(found), key=lambda one: -one[0])
 
     def groups_like(self, accused: list[Candidate]) -> list[Weighed]:
@@ -142,6 +155,25 @@ class _Search:
         near = stand_out(score, members, HINT, HINT_SHARE) | (contradicted & content_counts)
         nearby = ~members & (group | (in_class & near))
         return Candidate((self._code,), odds, members, nearby, score, statistics)
+
+    def by_pattern_alone(self) -> list[Candidate]:
+        """Return the group of :meth:`groups` that stands apart most from its class, if by enough.
+
+        Not if it is most of its class, as what a whole class shares is its content.
+        """
+        apart = [self._apart(members, scores) for _, _, members, scores in self._plain]
+        if max(apart, default=0.0) <= ALONE:
+            return []
+        group = self._plain[int(np.argmax(apart))]
+        odds = ALONE_WEIGHT * float(np.log(max(apart) / ALONE))
+        return [replace(self.candidate([group]), log_odds=odds, by_pattern_alone=True)]
+
+    def _apart(self, members: Mask, scores: Floats) -> float:
+        """Return by how much nearly all members stand out more than nearly all of their class."""
+        rest = self._in_class & ~members
+        if members.sum() > MAX_DOUBTED_SHARE * self._in_class.sum():
+            return 0.0
+        return float(np.quantile(scores[members], 0.1) - np.quantile(scores[rest], 0.95))
 
     def _weigh(self, groups: Mask) -> list[Weighed]:
         """Return groups (n_samples, n_groups) with their log-odds."""

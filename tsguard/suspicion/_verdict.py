@@ -20,11 +20,11 @@ class Verdict:
     suspect : ndarray of bool of shape (n_samples,)
         The isolated samples.
     recovered : ndarray of int64 of shape (n_samples,)
-        Class code: the given one where not suspect, the recovered one (or ``UNKNOWN``) where
-        suspect.
+        Class code: the given one where not suspect, or suspect for the pattern alone, the recovered
+        one (or ``UNKNOWN``) where otherwise suspect.
     withheld : ndarray of bool of shape (n_samples,)
-        Not suspect, yet not to be learned: members of a group that may be poisoned, with labels
-        that nothing else confirms.
+        Not to be learned, though they keep their label: not suspect, but members of a group that
+        may be poisoned, with labels that nothing else confirms; or suspect for their pattern alone.
     targets : tuple of int
         Codes of the classes that look like targets of an attack; empty if none does.
     reasons : tuple of str
