@@ -18,6 +18,7 @@ from tsguard.suspicion._candidates import (
     stand_out,
 )
 from tsguard.suspicion._likelihood import (
+    PLAIN_SIZE,
     SCATTERED_INTERCEPT,
     SCATTERED_WEIGHTS,
     SMALL_SET,
@@ -58,8 +59,9 @@ ALL_STAND_OUT = 8.0  # median deviations of a group below which some of it may n
 SEVERAL_CLASSES = 9  # other classes from which content alone counts, however strong the signature
 FEW = 0.3  # content alone adds at most this share to a group, else it is ordinary confusion
 # Deviations between a group and the rest of its class that make it suspect whatever the content
-# says (17 were the most seen without an attack), and log-odds for each power of e above.
-ALONE, ALONE_WEIGHT = 20.0, 3.0
+# says (17 were the most seen without an attack), log-odds for each power of e above, and the share
+# of the set that it must be: a few odd series stand apart further.
+ALONE, ALONE_WEIGHT, ALONE_SHARE = 20.0, 3.0, 0.04
 MIN_LABELS, MIN_SCATTERED = 1.5, 3  # effective number of labels, and size, of a scattered group
 
 Weighed = tuple[float, dict[str, float], Mask, Floats]
@@ -116,7 +118,7 @@ class _Search:
         self._other_sizes = np.unique(codes[~in_class], return_counts=True)[1]
         n_outside = (~in_class).sum()
         self._largest = min(MAX_SHARE * len(codes), MAX_CLASS_SHARE * in_class.sum(), n_outside)
-        self._plain: list[Weighed] = []
+        self._weighed: list[Weighed] = []
 
     def groups(self, rng: np.random.Generator) -> list[Weighed]:
         """Return the likeliest groups, likeliest first; none if too few samples are outside."""
@@ -124,9 +126,8 @@ class _Search:
             return []
         groups = find_groups(self._signature, self._votes, self._in_class, rng)
         groups = groups[:, groups.sum(axis=0) <= self._largest]
-        weighed = self._weigh(groups)
-        self._plain = [one for one in weighed if one[1]["plain"] > 0]
-        found = sorted(weighed, key=lambda one: -one[0])[:N_SPREAD]
+        self._weighed = self._weigh(groups)
+        found = sorted(self._weighed, key=lambda one: -one[0])[:N_SPREAD]
         return sorted(found + self._spread(found), key=lambda one: -one[0])
 
     def groups_like(self, accused: list[Candidate]) -> list[Weighed]:
@@ -157,21 +158,23 @@ class _Search:
         return Candidate((self._code,), odds, members, nearby, score, statistics)
 
     def by_pattern_alone(self) -> list[Candidate]:
-        """Return the group of :meth:`groups` that stands apart most from its class, if by enough.
+        """Return the group that stands apart most from its class, if by enough.
 
-        Not if it is most of its class, as what a whole class shares is its content.
+        It is one of those that :meth:`groups` has looked at. Not a few odd series, nor most of the
+        class, as what a whole class shares is its content.
         """
-        apart = [self._apart(members, scores) for _, _, members, scores in self._plain]
+        apart = [self._apart(members, scores) for _, _, members, scores in self._weighed]
         if max(apart, default=0.0) <= ALONE:
             return []
-        group = self._plain[int(np.argmax(apart))]
+        group = self._weighed[int(np.argmax(apart))]
         odds = ALONE_WEIGHT * float(np.log(max(apart) / ALONE))
         return [replace(self.candidate([group]), log_odds=odds, by_pattern_alone=True)]
 
     def _apart(self, members: Mask, scores: Floats) -> float:
         """Return by how much nearly all members stand out more than nearly all of their class."""
-        rest = self._in_class & ~members
-        if members.sum() > MAX_DOUBTED_SHARE * self._in_class.sum():
+        rest, n_members = self._in_class & ~members, members.sum()
+        few = n_members < max(PLAIN_SIZE, ALONE_SHARE * len(members))
+        if few or n_members > MAX_DOUBTED_SHARE * self._in_class.sum():
             return 0.0
         return float(np.quantile(scores[members], 0.1) - np.quantile(scores[rest], 0.95))
 
