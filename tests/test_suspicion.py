@@ -29,6 +29,7 @@ from tsguard.suspicion import (
     trigger_probability,
 )
 from tsguard.suspicion._candidates import (
+    MAX_SHARE,
     PRECAUTION,
     RELATED,
     UNRELATED,
@@ -694,17 +695,22 @@ def test_who_is_near_an_accused_group_is_withheld_not_accused(planted):
     assert not decide(evidence, labels, np.eye(3)[codes]).withheld.any()  # confirmed
 
 
-@pytest.mark.parametrize("trusted", ["unlikely", "most_of_its_class", "many_labels", "fixed_rate"])
+@pytest.mark.parametrize(
+    "trusted", ["unlikely", "most_of_its_class", "much_of_the_set", "many_labels", "fixed_rate"]
+)
 def test_who_is_not_doubted(planted, trusted):
     evidence, labels, _, _ = planted
-    statistics = dict(evidence.candidates[0].statistics)
+    statistics, members = dict(evidence.candidates[0].statistics), evidence.candidates[0].members
     if trusted == "most_of_its_class":
         statistics["class_share"] = np.log(0.9)
+    elif trusted == "much_of_the_set":
+        members = labels == 0
+        assert members.mean() > MAX_SHARE
     elif trusted == "many_labels":
         statistics = {"strength": 1.0, "share": -2.0}
     log_odds = PRECAUTION * (1.5 if trusted == "unlikely" else 0.5)
     rates = {"isolation_rate": 0.0} if trusted == "fixed_rate" else {}
-    group = less_sure(evidence, log_odds, statistics=statistics)
+    group = less_sure(evidence, log_odds, statistics=statistics, members=members)
     assert not decide(group, labels, **rates).withheld.any()
 
 

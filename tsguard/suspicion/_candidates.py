@@ -9,6 +9,7 @@ from tsguard.suspicion._signature import MIN_SIGNATURE
 from tsguard.suspicion._votes import Floats, Mask
 
 HELPED_SHARE = 0.3  # share of the members' median that does where the content contradicts the label
+MAX_SHARE = 0.25  # larger groups of the set are a class rather than poison
 PRECAUTION = -1.0  # log-odds from which the members of a candidate are not learned on trust
 MAX_DOUBTED_SHARE = 0.7  # ... unless they are more than this share of their class
 SHARED_PATTERN = 2.0  # median deviations by which a group has the pattern of an accused one
@@ -63,7 +64,7 @@ def doubtful_members(candidates: list[Candidate], n_samples: int) -> Mask:
     They are near an accused group, or members of a group that is almost accused. Once there is an
     accused group, others are doubted only if they share its pattern. Groups under many labels never
     are (ordinary confusion looks like an unlikely one of them), nor are those that are most of
-    their class: without them the class could not be learned.
+    their class, or too much of the set: without them the class could not be learned.
     """
     doubtful = _members([one for one in candidates if is_doubtful(one, candidates)], n_samples)
     accused = [one for one in candidates if one.log_odds > 0]
@@ -76,6 +77,8 @@ def is_doubtful(one: Candidate, candidates: list[Candidate]) -> bool:
     """Return whether a candidate's members are doubted; see :func:`doubtful_members`."""
     share = np.exp(one.statistics.get("class_share", 0.0))  # of many labels: no class_share
     if not PRECAUTION < one.log_odds <= 0 or share > MAX_DOUBTED_SHARE:
+        return False
+    if one.members.mean() > MAX_SHARE:
         return False
     accused = [other for other in candidates if other.log_odds > 0]
     return not accused or is_related(one.members, accused)

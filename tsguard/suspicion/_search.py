@@ -8,6 +8,7 @@ import numpy as np
 from tsguard.suspicion._candidates import (
     HELPED_SHARE,
     MAX_DOUBTED_SHARE,
+    MAX_SHARE,
     PRECAUTION,
     RELATED,
     Candidate,
@@ -47,8 +48,7 @@ from tsguard.suspicion._votes import (
 )
 
 MIN_OUTSIDE = 8  # samples needed outside a class to say what is unusual in it
-# Larger groups of the set, or of their class, are the class itself.
-MAX_SHARE, MAX_CLASS_SHARE = 0.25, 0.95
+MAX_CLASS_SHARE = 0.95  # larger groups of a class are the class itself
 N_SPREAD = 3  # groups of a class, the likeliest ones, that are looked for under other labels
 CLEARLY = 4.0  # log-odds by which a natural part of a group is less likely than the rest
 WEAK_SIGNATURE = 3.5  # deviations that are enough for a sample of a class that has a candidate
