@@ -33,6 +33,8 @@ SEEN = ("Epilepsy", "PenDigits", "ECG5000", "NATOPS", "SwedishLeaf", "FaceAll", 
 #: Other parts of the sets, other target classes: nothing that failed with them prompted a change,
 #: but for these sets (ECG5000 did with seed 1, and then with all of them).
 UNSEEN_SEEDS, LOOKED_AT = (2,), ("ECG5000",)
+#: Run last, with some of the conditions and all backbones; prompted nothing.
+LAST_SEED = 3
 N_TRAIN, N_TEST = 200, 200
 FAST = ("patch", "hum", "noise", "pulse")
 SLOW = ("sine", "blend", "warp", "phase", "morph")
@@ -48,6 +50,7 @@ CONDITIONS = (
     *(("all_to_all", attack, 0.1) for attack in ("patch", "sine")),
     *(("cover", attack, 0.1) for attack in ("patch", "sine")),
     *(("clean", attack, 0.1) for attack in ("patch", "hum", "sine")),
+    *(("clean", attack, 0.05) for attack in ("patch", "hum", "pulse")),
     *(("dirty", attack, 0.2) for attack in ("patch", "sine")),
     *(("dirty", attack, 0.01) for attack in ("patch", "sine")),
 )
@@ -62,6 +65,11 @@ def main() -> None:
     parser, run, table = two_commands(__doc__, run_grid, write_table)
     run.add_argument("--backbones", nargs="+", default=["fcn"])
     run.add_argument("--seeds", nargs="+", type=int, default=[0])
+    run.add_argument("--modes", nargs="+", default=sorted({mode for mode, _, _ in CONDITIONS}))
+    run.add_argument("--attacks", nargs="+", default=ATTACKS)
+    run.add_argument(
+        "--rates", nargs="+", type=float, default=sorted({r for _, _, r in CONDITIONS})
+    )
     run.add_argument("--results", type=Path, default=RESULTS)
     run.add_argument("--precision", default="float32", choices=("float32", "bfloat16"))
     run.add_argument(
@@ -75,10 +83,11 @@ def main() -> None:
 def run_grid(options: argparse.Namespace) -> None:
     """Train the cells that are missing, several at a time."""
     cells = [
-        (dataset, backbone, *condition, seed)
+        (dataset, backbone, mode, attack, rate, seed)
         for backbone in options.backbones
         for seed in options.seeds
-        for condition in CONDITIONS
+        for mode, attack, rate in CONDITIONS
+        if mode in options.modes and attack in options.attacks and rate in options.rates
         for dataset in DATASETS
     ]
     shared = (options.data, options.precision, options.references)
@@ -171,11 +180,9 @@ def _beliefs(classifier, experiment) -> Row:
 
 def write_table(options: argparse.Namespace) -> None:
     """Write the results file as Markdown: the targets first, then every cell."""
-    rows = pd.DataFrame([_flat(row) for row in read(options.results)])
-    attacked, clean = rows[rows["rate"] > 0], rows[rows["rate"] == 0]
-    takes = attacked[attacked["undefended ASR"] >= 100 * TAKES]
-    dirty = takes[takes["mode"] == "dirty"]
-    usual = dirty[dirty["rate"].between(0.05, 0.1)]
+    every = pd.DataFrame([_flat(row) for row in read(options.results)])
+    rows, last = every[every["seed"] != LAST_SEED], every[every["seed"] == LAST_SEED]
+    attacked, takes, wrong, usual, clean = _parts(rows)
     parts = [
         HEADER.format(
             n=len(rows),
@@ -189,11 +196,14 @@ def write_table(options: argparse.Namespace) -> None:
             seen=" and ".join(SEEN),
         ),
         "## Against the targets",
-        markdown(_against_targets(takes, usual, clean)),
+        markdown(_against_targets(rows, last[last["backbone"] == "fcn"])),
+        "## Three backbones",
+        BACKBONES.format(n=_in_all_backbones(last).sum() // last["backbone"].nunique()),
+        markdown(_by_backbone(last[_in_all_backbones(last)])),
         "## By attack, where it takes",
         markdown(_means(takes, ["backbone", "mode", "attack", "rate"])),
-        "## By data set, where the attack takes",
-        markdown(_means(takes, ["backbone", "dataset"])),
+        "## By data set, where an attack with wrong labels takes",
+        markdown(_means(wrong, ["backbone", "dataset"])),
         "## Attacks that do not take",
         markdown(_means(attacked.drop(takes.index), ["backbone", "mode", "attack", "rate"])),
         "## Without poison",
@@ -203,7 +213,7 @@ def write_table(options: argparse.Namespace) -> None:
         "share of them that is poisoned. ![reliability](../images/suspicion_reliability.png)",
         markdown(_reliability(rows[rows["mode"] == "dirty"])),
         "## Every cell",
-        markdown(attacked[[*KEYS, *SHOWN]].round(1)),
+        markdown(every.loc[every["rate"] > 0, [*KEYS, *SHOWN]].round(1)),
     ]
     options.results.with_suffix(".md").write_text("\n\n".join(parts) + "\n")
     _into_readme(usual)
@@ -240,13 +250,19 @@ Sets: {sets} (at most {N_TRAIN} training and {N_TEST} test series, stratified). 
 on them, but failures on {seen} with seed 0, on
 PenDigits with seed 1 and on ECG5000 with all seeds prompted changes of the method, judged on the
 tuning sets. *Unseen*: cells of a seed, with other parts of the sets and other target classes, of
-which no failure prompted anything: seed 2 without ECG5000, which is also the hardest set. All
-numbers in %. CA: accuracy on the clean test set. ASR: share of triggered test series of other
-classes answered with the target class. *oracle*: standard training on the true labels of the same
-series; its ASR is the hit rate of an attack that was not learned. An attack *takes* where the
-undefended ASR is at least 50 %. Precision and recall are those of the isolation, AUC that of
-`suspicion_` inside the target class and of `trigger_score` between clean and triggered test series
-of other classes."""
+which no failure prompted anything: seed 2 without ECG5000, which is also the hardest set. *Seed 3*
+(nine triggers at 10 %, dirty labels, and no poison) was run last, and no failure with it prompted
+anything; it is in its own columns, in the next table and in the list of every cell, not in the
+other means. All numbers in %. CA: accuracy on the clean test set. ASR: share of triggered test
+series of other classes answered with the target class. *oracle*: standard training on the true
+labels of the same series; its ASR is the hit rate of an attack that was not learned. Where labels
+are right (mode clean) it learns the trigger too, so these cells are counted apart. An attack
+*takes* where the undefended ASR is at least 50 %. Precision and recall are those of the isolation,
+AUC that of `suspicion_` inside the target class and of `trigger_score` between clean and triggered
+test series of other classes."""
+
+BACKBONES = """Seed 3 again: {n} cells that all have, poisoned alike. The evidence, which does not
+look at the network, is the same; the main head's word on suspects differs, and what it learns."""
 
 SHOWN = [
     *("undefended CA", "undefended ASR", "oracle CA", "oracle ASR", "e2abl CA", "e2abl ASR"),
@@ -284,16 +300,30 @@ def _percent(share: float | None) -> float:
     return np.nan if share is None else 100 * share
 
 
-def _targets(takes: pd.DataFrame, usual: pd.DataFrame, clean: pd.DataFrame) -> pd.DataFrame:
+def _parts(rows: pd.DataFrame) -> tuple[pd.DataFrame, ...]:
+    """Return poisoned cells, those where the attack takes, some of these, and unpoisoned cells.
+
+    Some: wrong labels only (right ones the oracle learns too), and of these the usual rates.
+    """
+    attacked, clean = rows[rows["rate"] > 0], rows[rows["rate"] == 0]
+    takes = attacked[attacked["undefended ASR"] >= 100 * TAKES]
+    wrong = takes[takes["mode"] != "clean"]
+    usual = wrong[(wrong["mode"] == "dirty") & wrong["rate"].between(0.05, 0.1)]
+    return attacked, takes, wrong, usual, clean
+
+
+def _targets(rows: pd.DataFrame) -> pd.DataFrame:
     """Return what issue and docs ask for beside what was measured."""
-    excess = takes["e2abl ASR"] - takes["oracle ASR"]
+    _, takes, wrong, usual, clean = _parts(rows)
+    right = takes[takes["mode"] == "clean"]
+    excess = wrong["e2abl ASR"] - wrong["oracle ASR"]
     isolating = usual[usual["n_suspects"] > 0]
     counted = (usual["n_suspects"] - usual["n_poisoned"]).abs() <= 0.3 * usual["n_poisoned"]
     usual_excess = usual["e2abl ASR"] - usual["oracle ASR"]
-    below, usual_below = (part["oracle CA"] - part["e2abl CA"] for part in (takes, usual))
+    below, usual_below = (part["oracle CA"] - part["e2abl CA"] for part in (wrong, usual))
     harm = clean["undefended CA"] - clean["e2abl CA"]
     lines = [
-        ("cells in which the attack takes", "", len(takes)),
+        ("cells in which an attack with wrong labels takes", "", len(wrong)),
         ("ASR above the oracle's, mean", "at most 1", excess.mean()),
         ("cells with ASR at most 10 above the oracle's", "95", 100 * (excess <= 10).mean()),
         ("CA below the oracle's, mean", "at most 0.5", below.mean()),
@@ -304,6 +334,14 @@ def _targets(takes: pd.DataFrame, usual: pd.DataFrame, clean: pd.DataFrame) -> p
         ("... recall", "95", usual["recall"].mean()),
         ("... number of suspects within 30 % of the truth", "", 100 * counted.mean()),
         ("... AUC of the trigger score", "", usual["trigger AUC"].mean()),
+        ("right labels: cells in which the attack takes", "", len(right)),
+        ("... ASR without defense, mean", "", right["undefended ASR"].mean()),
+        ("... ASR, mean", "", right["e2abl ASR"].mean()),
+        (
+            "... CA below that of no defense, mean",
+            "",
+            (right["undefended CA"] - right["e2abl CA"]).mean(),
+        ),
         ("unpoisoned sets with any suspect", "at most 5", 100 * (clean["n_suspects"] > 0).mean()),
         ("unpoisoned: CA below standard training, mean", "at most 0.3", harm.mean()),
         ("unpoisoned: samples relabelled", "at most 0.5", clean["relabelled"].mean()),
@@ -313,12 +351,29 @@ def _targets(takes: pd.DataFrame, usual: pd.DataFrame, clean: pd.DataFrame) -> p
     return table.assign(measured=table["measured"].round(1))
 
 
-def _against_targets(*parts: pd.DataFrame) -> pd.DataFrame:
-    """Return targets and measurements, over all cells and over the unseen ones."""
-    unseen = [
-        part[part["seed"].isin(UNSEEN_SEEDS) & ~part["dataset"].isin(LOOKED_AT)] for part in parts
-    ]
-    return _targets(*parts).assign(unseen=_targets(*unseen)["measured"])
+def _against_targets(rows: pd.DataFrame, last: pd.DataFrame) -> pd.DataFrame:
+    """Return targets and measurements: all cells, the unseen ones, those of the last seed."""
+    unseen = rows[rows["seed"].isin(UNSEEN_SEEDS) & ~rows["dataset"].isin(LOOKED_AT)]
+    return _targets(rows).assign(
+        **{
+            "unseen": _targets(unseen)["measured"],
+            f"seed {LAST_SEED}": _targets(last)["measured"],
+            "... without ECG5000": _targets(last[~last["dataset"].isin(LOOKED_AT)])["measured"],
+        }
+    )
+
+
+def _in_all_backbones(rows: pd.DataFrame) -> pd.Series:
+    """Say of each row whether all backbones have its cell."""
+    cell = rows.groupby([key for key in KEYS if key != "backbone"])
+    return cell["backbone"].transform("nunique") == rows["backbone"].nunique()
+
+
+def _by_backbone(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return targets and measurements of each backbone."""
+    tables = {name: _targets(own) for name, own in rows.groupby("backbone", sort=False)}
+    columns = {name: table["measured"] for name, table in tables.items()}
+    return next(iter(tables.values()))[["", "target"]].assign(**columns)
 
 
 def _means(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
