@@ -183,6 +183,7 @@ def write_table(options: argparse.Namespace) -> None:
     every = pd.DataFrame([_flat(row) for row in read(options.results)])
     rows, last = every[every["seed"] != LAST_SEED], every[every["seed"] == LAST_SEED]
     attacked, takes, wrong, usual, clean = _parts(rows)
+    paired = last[_in_all_backbones(last)]
     parts = [
         HEADER.format(
             n=len(rows),
@@ -198,8 +199,8 @@ def write_table(options: argparse.Namespace) -> None:
         "## Against the targets",
         markdown(_against_targets(rows, last[last["backbone"] == "fcn"])),
         "## Three backbones",
-        BACKBONES.format(n=_in_all_backbones(last).sum() // last["backbone"].nunique()),
-        markdown(_by_backbone(last[_in_all_backbones(last)])),
+        BACKBONES.format(n=len(paired) // last["backbone"].nunique()),
+        markdown(_by_backbone(paired)),
         "## By attack, where it takes",
         markdown(_means(takes, ["backbone", "mode", "attack", "rate"])),
         "## By data set, where an attack with wrong labels takes",

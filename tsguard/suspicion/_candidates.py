@@ -76,9 +76,8 @@ def doubtful_members(candidates: list[Candidate], n_samples: int) -> Mask:
 def is_doubtful(one: Candidate, candidates: list[Candidate]) -> bool:
     """Return whether a candidate's members are doubted; see :func:`doubtful_members`."""
     share = np.exp(one.statistics.get("class_share", 0.0))  # of many labels: no class_share
-    if not PRECAUTION < one.log_odds <= 0 or share > MAX_DOUBTED_SHARE:
-        return False
-    if one.members.mean() > MAX_SHARE:
+    too_large = share > MAX_DOUBTED_SHARE or one.members.mean() > MAX_SHARE
+    if not PRECAUTION < one.log_odds <= 0 or too_large:
         return False
     accused = [other for other in candidates if other.log_odds > 0]
     return not accused or is_related(one.members, accused)
