@@ -43,6 +43,9 @@ CLEAN = {
     "uneven": "accused without poison: classes of uneven sizes",
     "lone": "accused without poison: one large class",
     "pooled": "accused without poison: training and test part together",
+    "copies": "accused without poison: half of the series twice",
+    "12 values": "accused without poison: 12 values a channel",
+    "24 values": "accused without poison: 24 values a channel",
 }
 KEYS = ["dataset", "mode", "attack", "rate", "seed"]
 PURE = 0.5  # a group counts as poison if at least this share of it is
@@ -142,7 +145,10 @@ def prepare(
         return poisoned.X, np.searchsorted(loaded.classes, poisoned.y), poisoned.is_poisoned
     kept = _kept(loaded.y_train, attack, seed)
     codes = np.searchsorted(loaded.classes, loaded.y_train[kept])
-    return loaded.X_train[kept], codes, np.zeros(len(kept), bool)
+    X = loaded.X_train[kept]
+    if attack.endswith("values"):
+        X = _shorten(X, int(attack.split()[0]))
+    return X, codes, np.zeros(len(kept), bool)
 
 
 def _with_test_part(loaded: Dataset) -> Dataset:
@@ -154,9 +160,17 @@ def _with_test_part(loaded: Dataset) -> Dataset:
     )
 
 
+def _shorten(panel: np.ndarray, n_timepoints: int) -> np.ndarray:
+    """Return the means of as many parts of each series."""
+    parts = np.array_split(panel, min(n_timepoints, panel.shape[2]), axis=2)
+    return np.stack([part.mean(axis=2) for part in parts], axis=2)
+
+
 def _kept(labels: np.ndarray, kind: str, seed: int) -> np.ndarray:
-    """Return the rows that stay when classes lose as much as the kind of run wants."""
+    """Return the rows that stay, or come twice, as the kind of run wants."""
     rng = np.random.default_rng(seed)
+    if kind == "copies":
+        return np.concatenate([np.arange(len(labels)), np.arange(0, len(labels), 2)])
     classes, codes = np.unique(labels, return_inverse=True)
     shares = np.ones(len(classes))
     if kind == "uneven":

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from tsguard import load_dataset
 from tsguard._engine import Records, Targets
 from tsguard._isolation import EvidenceIsolation
 from tsguard.suspicion import (
@@ -39,8 +40,17 @@ from tsguard.suspicion._candidates import (
     likeliest_first,
 )
 from tsguard.suspicion._carriers import accuse_denied, carriers
+from tsguard.suspicion._copies import distinct_samples
 from tsguard.suspicion._evidence import weigh_denials
-from tsguard.suspicion._likelihood import WEIGHTS, group_statistics, log_odds, size_surplus
+from tsguard.suspicion._likelihood import (
+    SCATTERED_INTERCEPT,
+    SCATTERED_WEIGHTS,
+    WEIGHTS,
+    group_statistics,
+    log_odds,
+    scattered_statistics,
+    size_surplus,
+)
 from tsguard.suspicion._search import _add_stragglers, _Search
 from tsguard.suspicion._signature import (
     ONE_DEVIATION,
@@ -50,6 +60,8 @@ from tsguard.suspicion._signature import (
     two_patterns,
 )
 from tsguard.suspicion._votes import Votes, collect_votes, other_classes, trusted_votes
+
+MANY = 640  # values of a sample
 
 losses_arrays = hnp.arrays(
     np.float32,
@@ -194,7 +206,7 @@ def test_a_part_of_the_poison_grows_into_all_of_it():
     poison, in_class = np.arange(300) < 12, np.arange(300) < 90
     features[poison, 0] += 20
     features[in_class & ~poison, 1] += 20  # what the class is like
-    votes = collect_votes([features[:, 1:]], in_class.astype(int), 2, rng)
+    votes = collect_votes([features[:, 1:]], in_class.astype(int), 2, MANY, rng)
     grown = regrow(Signature([features], rng), votes, in_class, np.arange(300) < 4)
     assert (grown == poison).all()
 
@@ -212,7 +224,7 @@ def test_only_a_part_that_is_clearly_natural_is_left_out(monkeypatch, odds, spli
     features[natural, 1] += 6
     signature, group, in_class = Signature([features], rng), poison | natural, np.arange(150) < 60
 
-    votes = collect_votes([features], in_class.astype(int), 2, rng)
+    votes = collect_votes([features], in_class.astype(int), 2, MANY, rng)
     monkeypatch.setattr(
         _search,
         "group_statistics",
@@ -279,7 +291,7 @@ def test_a_plain_pattern_of_many_speaks_for_itself(n_others, n_members, counts):
     codes = np.repeat(np.arange(n_others + 1), 100)
     members = np.arange(len(codes)) < n_members
     nothing = np.full((4, len(codes)), -1.0)
-    votes = Votes(np.ones(4), nothing, nothing[0], (codes + 1) % (n_others + 1))
+    votes = Votes(np.ones(4), nothing, nothing[0], (codes + 1) % (n_others + 1), MANY)
     sizes = np.full(n_others, 100)
     odds = {
         deviations: log_odds(
@@ -295,7 +307,7 @@ def test_a_group_that_has_hardly_anything_in_common_is_unlikely():
     codes = np.repeat([0, 1], 100)
     members = np.arange(200) < 20
     against = np.full((4, 200), 0.9)
-    votes = Votes(np.ones(4), against, against[0], 1 - codes)
+    votes = Votes(np.ones(4), against, against[0], 1 - codes, MANY)
     odds = [
         log_odds(
             group_statistics(
@@ -305,6 +317,75 @@ def test_a_group_that_has_hardly_anything_in_common_is_unlikely():
         for times in (2, 3, 4.5)
     ]
     assert odds[1] - odds[0] > odds[2] - odds[1] + 0.5
+
+
+@pytest.mark.parametrize("kind", ["of a class", "scattered"])
+def test_groups_of_short_series_need_more_evidence(kind):
+    """Of few values all views see about the same, so that natural groups look like poison."""
+    codes = np.repeat([0, 1], 100)
+    members = np.arange(200) < 20
+    against, scores = np.full((4, 200), 0.9), np.where(members, 5.0, 0.0)
+
+    def odds(n_values):
+        votes = Votes(np.ones(4), against, against[0], 1 - codes, n_values)
+        if kind == "of a class":
+            return log_odds(group_statistics(members, scores, codes == 0, votes, np.array([100])))
+        statistics = scattered_statistics(members, scores, codes == 0, votes, codes)
+        return log_odds(statistics, SCATTERED_INTERCEPT, SCATTERED_WEIGHTS)
+
+    assert odds(12) < odds(30) < odds(64) == odds(MANY)
+
+
+def add_copies(panel, labels, rows, noise, seed=1):
+    """Append copies of some series, each with its label, that differ by a little noise."""
+    rng = np.random.default_rng(seed)
+    copies = panel[rows] + rng.normal(0, noise, panel[rows].shape).astype(np.float32)
+    return np.concatenate([panel, copies]), np.concatenate([labels, labels[rows]])
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.01])
+def test_copies_of_series_accuse_nobody(noise, monkeypatch):
+    """A copy has all in common with its twin, which is no trigger."""
+    motions = load_dataset("BasicMotions")
+    codes = motions.classes.searchsorted(motions.y_train)
+    panel, labels = add_copies(motions.X_train, codes, np.arange(0, 40, 2), noise)
+
+    def accused():
+        rng = np.random.default_rng(0)
+        candidates = find_evidence(series_views(panel, rng), labels, 4, rng).candidates
+        return any(one.log_odds > 0 for one in candidates)
+
+    assert not accused()
+    monkeypatch.setattr("tsguard.suspicion._copies.COPY", -1.0)
+    assert accused()
+
+
+def test_copies_share_the_fate_of_their_series():
+    panel, codes = make_panel()
+    rows = np.flatnonzero(codes != 0)[:10]
+    doubled = np.concatenate([rows[:5], [0, 3, 6]])
+    evidence = look(*add_copies(*plant(panel, codes, rows), doubled, 0.0))
+    best = evidence.candidates[0]
+    assert best.log_odds > 0
+    assert np.flatnonzero(best.members).tolist() == [*rows, *range(120, 125)]
+    assert (evidence.classes[120:125] == evidence.classes[rows[:5]]).all()
+    assert len(best.signature) == len(best.nearby) == 128
+
+
+def test_copies_are_those_with_the_same_label_however_many():
+    rng = np.random.default_rng(0)
+    view = rng.normal(size=(40, 6)).astype(np.float32)
+    view[20:30] = view[0]  # ten copies, one of which has another label
+    view[30] = view[5] + 0.001
+    codes = np.arange(40) % 2
+    codes[20:30], codes[30] = codes[0], codes[5]
+    codes[29] = 1 - codes[0]
+    kept, place = distinct_samples(view, codes)
+    assert sorted(set(range(40)) - set(kept)) == [*range(20, 29), 30]
+    assert (place[20:29] == place[0]).all()
+    assert place[30] == place[5]
+    assert place[29] != place[0]
+    assert (kept[place[kept]] == kept).all()
 
 
 @pytest.mark.parametrize(("has_pattern", "change"), [(True, RELATED), (False, -UNRELATED)])
@@ -373,7 +454,7 @@ def test_the_pattern_of_an_accused_group_leads_to_its_like_in_other_classes():
     here, there = np.arange(300) < 10, np.isin(np.arange(300), range(100, 110))
     features[here | there, 0] += 20
     signature = Signature([features], rng)
-    votes = collect_votes([features[:, 1:]] * 3, codes, 3, rng)
+    votes = collect_votes([features[:, 1:]] * 3, codes, 3, MANY, rng)
     scores = signature.z_scores((here | there)[:, np.newaxis], np.isin(codes, [0, 1]))[:, 0]
     accused = Candidate((0,), 1.0, here, np.zeros(300, bool), scores, {})
     (_, _, members, _), *_ = _Search(signature, votes, codes, 1).groups_like([accused])
@@ -494,7 +575,7 @@ def test_contradicted_members_are_unusual_unless_most_of_their_class_is(n_others
     codes = np.repeat([0, 1], [20 + n_others, 200])
     members = np.arange(len(codes)) < 20
     contradiction = np.tile(np.where(codes == 0, 0.5, -0.5), (4, 1))
-    votes = Votes(np.ones(4), contradiction, contradiction[0], 1 - codes)
+    votes = Votes(np.ones(4), contradiction, contradiction[0], 1 - codes, MANY)
     scores = np.where(members, 10.0, 0.0)
     statistics = group_statistics(members, scores, codes == 0, votes, np.array([200]))
     assert least <= statistics["gap"] <= most
@@ -788,7 +869,7 @@ def test_one_solve_gives_the_leave_one_out_predictions():
 def test_neighbours_vote_without_the_sample_and_its_label():
     points = np.array([[0.0], [0.1], [0.2], [5.0], [5.1], [5.2], [0.15]], np.float32)
     codes = np.array([0, 0, 0, 1, 1, 1, 1])
-    votes = collect_votes([points], codes, 2, np.random.default_rng(0))
+    votes = collect_votes([points], codes, 2, MANY, np.random.default_rng(0))
     assert votes.contradiction.shape == (1, 7)
     assert votes.other[6] == 0
     ask = np.arange(7) == 6

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tsguard.suspicion._signature import MIN_SIGNATURE
 from tsguard.suspicion._votes import Floats, Mask
@@ -51,6 +52,11 @@ class Candidate:
     signature: Floats
     statistics: dict[str, float]
     by_pattern_alone: bool = False
+
+    def of(self, samples: NDArray[np.intp]) -> "Candidate":
+        """Return the candidate as seen in other samples, each the same as one of its own."""
+        members, nearby = self.members[samples], self.nearby[samples]
+        return replace(self, members=members, nearby=nearby, signature=self.signature[samples])
 
 
 def accused_members(candidates: list[Candidate], n_samples: int) -> Mask:

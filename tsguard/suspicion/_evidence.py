@@ -12,6 +12,7 @@ from tsguard.suspicion._candidates import (
     is_doubtful,
 )
 from tsguard.suspicion._carriers import accuse_denied, carriers
+from tsguard.suspicion._copies import distinct_samples
 from tsguard.suspicion._loss_drop import top_share
 from tsguard.suspicion._search import WEAK_SIGNATURE, find_candidates
 from tsguard.suspicion._signature import Signature
@@ -53,7 +54,8 @@ def find_evidence(views: Views, codes: Codes, n_classes: int, rng: np.random.Gen
     """Look for groups of samples that may be poisoned, without training anything.
 
     A poisoned sample contradicts itself: its content belongs to one class, its label says another,
-    and it shares a signature with the other poisoned samples that nobody else has.
+    and it shares a signature with the other poisoned samples that nobody else has. Copies of a
+    sample are looked at once, and share its fate.
 
     Parameters
     ----------
@@ -67,14 +69,17 @@ def find_evidence(views: Views, codes: Codes, n_classes: int, rng: np.random.Gen
     Returns
     -------
     Evidence
-        Without candidates if there are fewer than ``MIN_SAMPLES`` samples, ``MIN_VALUES`` values in
-        a sample, or two classes.
+        Without candidates if there are fewer than ``MIN_SAMPLES`` distinct samples, ``MIN_VALUES``
+        values in a sample, or two classes.
     """
-    nobody = np.zeros((len(codes), n_classes))
     few = len(codes) < MIN_SAMPLES or views.n_values < MIN_VALUES
     if few or len(np.unique(codes)) < 2:
-        return Evidence([], nobody)
-    votes = collect_votes(views.content, codes, n_classes, rng)
+        return Evidence([], np.zeros((len(codes), n_classes)))
+    kept, place = distinct_samples(views.content[0], codes)
+    if len(kept) < len(codes):
+        evidence = find_evidence(views.of(kept), codes[kept], n_classes, rng)
+        return Evidence([one.of(place) for one in evidence.candidates], evidence.classes[place])
+    votes = collect_votes(views.content, codes, n_classes, views.n_values, rng)
     signature = Signature(views.signature, rng)
     candidates = find_candidates(signature, votes, codes, rng)
     doubted = accused_members(candidates, len(codes)) | doubtful_members(candidates, len(codes))

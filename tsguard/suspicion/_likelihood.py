@@ -11,6 +11,7 @@ PLAIN = 2.5  # log of a signature that natural groups hardly reach ...
 PLAIN_SIZE, PLAIN_SHARE = 4, 0.05  # ... if they have so many members, and are so much of the set
 NO_PATTERN = 1.1  # log of a signature below which a group has hardly anything in common
 SMALL_SET = 60  # samples; in smaller sets chance makes groups too
+FEW_VALUES = 64  # values of a sample; with fewer the views see the same, and natural groups too
 
 # Log-odds of "backdoor", by logistic regression on clean and poisoned versions of 20 data sets
 # (docs/results/decision_fit.md), judged on sets left out.
@@ -28,6 +29,7 @@ WEIGHTS = {
     "plain": 2.0,  # by how much the strength of a group that is not small exceeds PLAIN
     "faint": -1.5,  # by how much strength falls short of NO_PATTERN
     "pair": -1.0,  # whether it is of two: a class has many more pairs than larger groups
+    "few_values": -0.75,  # log of FEW_VALUES over the number of values, if that is smaller
 }
 # The same for groups under many labels.
 SCATTERED_INTERCEPT = 0.9
@@ -37,6 +39,7 @@ SCATTERED_WEIGHTS = {
     "sources": 0.8,  # as above
     "labels": 0.9,  # log of the effective number of labels, as a share of the contradicted ones'
     "share": 1.9,  # log of the group's share of the contradicted samples and USUAL_CONFUSION
+    "few_values": -0.75,  # as above
 }
 USUAL_CONFUSION = 0.1  # share of the set: of few contradicted samples, any group is a large part
 USUAL_SPREAD = 0.1  # of the log sizes of classes, counted like two more classes
@@ -86,8 +89,14 @@ def group_statistics(
         "plain": not_small * max(0.0, strength - PLAIN),
         "faint": max(0.0, NO_PATTERN - strength),
         "pair": n_members == 2,
+        "few_values": few_values(votes),
     }
     return {name: float(value) for name, value in statistics.items()}
+
+
+def few_values(votes: Votes) -> float:
+    """Return the log of how many times fewer values than ``FEW_VALUES`` a sample has, 0 if more."""
+    return max(0.0, float(np.log(FEW_VALUES / votes.n_values)))
 
 
 def size_surplus(n_members: int, n_in_class: int, other_sizes: Codes) -> float:
@@ -126,6 +135,7 @@ def scattered_statistics(
         "sources": float(np.log(effective_number(votes.other[members]))),
         "labels": float(np.log(labels)),
         "share": float(np.log(members.sum() / n_contradicted)),
+        "few_values": few_values(votes),
     }
 
 

@@ -39,6 +39,11 @@ class Views:
     signature: list[Embedding]
     n_values: int
 
+    def of(self, samples: NDArray[np.intp]) -> "Views":
+        """Return the views of some of the samples."""
+        content = [view[samples] for view in self.content]
+        return Views(content, [block[samples] for block in self.signature], self.n_values)
+
 
 def series_views(panel: Panel, rng: np.random.Generator) -> Views:
     """Embed a panel of series.

@@ -33,16 +33,19 @@ class Votes:
         The same for the weighted mean of all views.
     other : ndarray of shape (n_samples,)
         The strongest other class there.
+    n_values : int
+        Number of values of one sample: of few, all views see about the same.
     """
 
     weights: Floats
     contradiction: Floats
     margin: Floats
     other: Codes
+    n_values: int
 
 
 def collect_votes(
-    views: list[Embedding], codes: Codes, n_classes: int, rng: np.random.Generator
+    views: list[Embedding], codes: Codes, n_classes: int, n_values: int, rng: np.random.Generator
 ) -> Votes:
     """Let the nearest neighbours of every sample vote in every view, the sample itself left out.
 
@@ -51,7 +54,8 @@ def collect_votes(
     views : list of ndarray of shape (n_samples, n_features)
     codes : ndarray of shape (n_samples,)
         Given class codes.
-    n_classes : int
+    n_classes, n_values : int
+        Values: of one sample.
     rng : numpy.random.Generator
         Draws the neighbours' pool where there are more than ``POOL_LIMIT`` samples.
 
@@ -75,7 +79,7 @@ def collect_votes(
         consensus += weights[number] * shares
     consensus /= weights.sum() + 1e-9
     margin, other = against(consensus, codes)
-    return Votes(weights, contradiction, margin, other)
+    return Votes(weights, contradiction, margin, other, n_values)
 
 
 def trusted_votes(
