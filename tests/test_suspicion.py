@@ -388,6 +388,14 @@ def test_copies_are_those_with_the_same_label_however_many():
     assert (kept[place[kept]] == kept).all()
 
 
+def test_series_that_share_a_strong_trigger_are_no_copies():
+    """Series that differ little are near each other if a few have something that no other has."""
+    rng = np.random.default_rng(0)
+    view = rng.normal(size=(60, 6)).astype(np.float32)
+    view[:6, 0] += 1000
+    assert len(distinct_samples(view, np.zeros(60, int))[0]) == 60
+
+
 @pytest.mark.parametrize(("has_pattern", "change"), [(True, RELATED), (False, -UNRELATED)])
 def test_a_second_group_is_likelier_if_it_has_the_pattern_of_the_first(has_pattern, change):
     first, _ = group_and_others()

@@ -8,7 +8,7 @@ from scipy.sparse.csgraph import connected_components
 from tsguard.suspicion._views import Embedding
 from tsguard.suspicion._votes import NEIGHBOURS, Codes, nearest
 
-COPY = 0.1  # distance of a copy, as a share of that to the last of a few neighbours
+COPY = 0.1  # distance of a copy, as a share of the usual one to the last of a few neighbours
 
 
 def distinct_samples(view: Embedding, codes: Codes) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -34,8 +34,10 @@ def distinct_samples(view: Embedding, codes: Codes) -> tuple[NDArray[np.intp], N
     everybody = np.arange(n_samples)
     neighbours = nearest(view, view, min(NEIGHBOURS, n_samples - 1), everybody)
     distances = np.stack([np.linalg.norm(view - view[own], axis=1) for own in neighbours.T], axis=1)
+    # A few series with one trigger are near each other beside all others, yet no copies.
+    usual = np.minimum(distances[:, -1:], np.median(distances[:, -1]))
     same = codes[neighbours] == codes[:, np.newaxis]
-    rows, columns = np.nonzero(same & (distances <= COPY * distances[:, -1:]))
+    rows, columns = np.nonzero(same & (distances <= COPY * usual))
     pairs = coo_array((np.ones(len(rows)), (rows, neighbours[rows, columns])), (n_samples,) * 2)
     copies = connected_components(pairs, directed=False)[1]
     _, kept, place = np.unique(copies, return_index=True, return_inverse=True)
