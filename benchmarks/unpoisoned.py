@@ -164,9 +164,8 @@ def write_table(options: argparse.Namespace) -> None:
         f"{N_TRAIN} series of each, other draws than in any other table, nothing poisoned, nothing "
         f"trained. {versions_text(cells['versions'].iloc[0])}.",
         markdown(by_dirt.rename(columns=names).round(1).reset_index()),
-        "Series with a wrong label and a pattern in common with others of that label are what "
-        "poison is; so is half of a class from a sensor of its own what an attack with right "
-        "labels is. Nothing in the data tells them apart.",
+        "Series with a wrong label that resemble each other are much like poison, and half of a "
+        "class from a sensor of its own is what an attack with right labels is.",
         "## By data set, as they are",
         markdown(by_dataset.rename(columns=names).round(1).rename_axis("data set").reset_index()),
     ]
