@@ -19,6 +19,8 @@ from pathlib import Path
 import pandas as pd
 from _results import Row, markdown, read, run_missing, two_commands, versions_text
 
+from tsguard._bench._grid import MODES
+
 RESULTS = Path(__file__).parent.parent / "docs" / "results" / "attack_success.jsonl"
 
 #: Data set → largest number of training series (a stratified draw above it). The defaults of the
@@ -33,14 +35,6 @@ DATASETS = {
 }
 TUNED = ("ItalyPowerDemand", "ArticularyWordRecognition")
 N_TEST = 500
-#: Name in the table → arguments of ``Experiment.prepare``.
-MODES = {
-    "dirty": {},
-    "clean": {"mode": "clean"},
-    "all_to_all": {"mode": "all_to_all"},
-    "two_targets": {"n_targets": 2},
-    "cover": {"cover_rate": 0.01},
-}
 RATES = (0.1, 0.01)
 BACKBONES = ("fcn", "resnet1d")
 KEYS = ["dataset", "backbone", "attack", "mode", "rate", "seed"]

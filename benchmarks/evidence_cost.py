@@ -114,9 +114,9 @@ def write_table(results: dict[str, Any]) -> None:
         "# Cost of the evidence",
         "Written by `python benchmarks/evidence_cost.py`; do not edit. Whole training sets, 10 % "
         "poisoned with a patch. *Training* is standard training of FCN with the defaults: "
-        f"{results['timed_epochs']} epochs timed and taken to 40; two heads take a little longer, so "
-        "the share of a whole fit is at most what stands here. *Memory*: allocated by the evidence "
-        f"at most, the set itself not counted. {versions}; {results['device']}.",
+        f"{results['timed_epochs']} epochs timed and taken to 40; two heads take longer, so the "
+        "share of a whole fit is at most what stands here. *Memory*: allocated by the evidence at "
+        f"most, the set itself not counted. {versions}; {results['device']}.",
         markdown(table),
     ]
     RESULTS.with_suffix(".md").write_text("\n\n".join(parts) + "\n")
