@@ -72,13 +72,14 @@ def find_evidence(views: Views, codes: Codes, n_classes: int, rng: np.random.Gen
         Without candidates if there are fewer than ``MIN_SAMPLES`` distinct samples, ``MIN_VALUES``
         values in a sample, or two classes.
     """
-    few = len(codes) < MIN_SAMPLES or views.n_values < MIN_VALUES
-    if few or len(np.unique(codes)) < 2:
-        return Evidence([], np.zeros((len(codes), n_classes)))
+    nothing = Evidence([], np.zeros((len(codes), n_classes)))
+    if len(codes) < MIN_SAMPLES or views.n_values < MIN_VALUES or len(np.unique(codes)) < 2:
+        return nothing
     kept, place = distinct_samples(views.content[0], codes)
+    if len(kept) < MIN_SAMPLES:
+        return nothing
     if len(kept) < len(codes):
-        evidence = find_evidence(views.of(kept), codes[kept], n_classes, rng)
-        return Evidence([one.of(place) for one in evidence.candidates], evidence.classes[place])
+        views, codes = views.of(kept), codes[kept]
     votes = collect_votes(views.content, codes, n_classes, views.n_values, rng)
     signature = Signature(views.signature, rng)
     candidates = find_candidates(signature, votes, codes, rng)
@@ -86,7 +87,8 @@ def find_evidence(views: Views, codes: Codes, n_classes: int, rng: np.random.Gen
     doubted |= carriers(candidates, codes)
     trusted = trusted_votes(views.content, votes.weights, codes, doubted, n_classes, rng)
     candidates = accuse_denied(candidates, codes, votes.margin, trusted)
-    return Evidence(candidates, other_classes(trusted, codes))
+    classes = other_classes(trusted, codes)
+    return Evidence([one.of(place) for one in candidates], classes[place])
 
 
 def decide(
