@@ -83,7 +83,6 @@ def measure(data: Path | None, dataset: str, n_epochs: int) -> dict[str, Any]:
         "values": int(poisoned.X[0].size),
         "evidence_seconds": round(evidence, 2),
         "training_seconds": round(training, 1),
-        "share": round(100 * evidence / (evidence + training), 1),
         "peak_mb": round(peak / 1e6),
     }
     print(row, flush=True)
@@ -99,7 +98,10 @@ def seconds(work: Callable[[], object]) -> float:
 
 def write_table(results: dict[str, Any]) -> None:
     """Write the measurements as Markdown."""
-    table = pd.DataFrame(results["rows"]).rename(
+    table = pd.DataFrame(results["rows"])
+    both = table["evidence_seconds"] + table["training_seconds"]
+    table.insert(6, "share", (100 * table["evidence_seconds"] / both).round(1))
+    table = table.rename(
         columns={
             "dataset": "data set",
             "values": "values per series",

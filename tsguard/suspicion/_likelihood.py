@@ -66,15 +66,18 @@ def group_statistics(
     small, of_two = len(group) < SMALL_SET, len(other_sizes) == 1
     not_small = n_members >= max(PLAIN_SIZE, PLAIN_SHARE * len(group))
     strength = np.log(np.clip(np.quantile(scores[group], 0.25), 2, 200))
-    contradicted = votes.contradiction > 0
-    usual = (contradicted[:, ~group].sum(axis=1) + 1) / ((~group).sum() + 2)
+    contradicted = votes.contradicted
+    in_group = contradicted[:, np.flatnonzero(group)]
+    outside = contradicted.sum(axis=1) - in_group.sum(axis=1)
+    usual = (outside + 1) / (len(group) - n_members + 2)
     # The rest of the class says what is usual in it, unless the group outnumbers it by far: the
     # few true samples of a rare class are always contradicted.
     few = SAY_OF_OTHERS * n_members
-    in_core = (contradicted[:, core].sum(axis=1) + few * usual) / (core.sum() + few)
+    of_core = contradicted[:, np.flatnonzero(core)].sum(axis=1)
+    in_core = (of_core + few * usual) / (core.sum() + few)
     usual = np.maximum(usual, in_core)
     # The third best view: a chance hit of one view is not enough.
-    gap = np.sort(contradicted[:, group].mean(axis=1) - np.clip(usual, 0.01, 0.99))[-3]
+    gap = np.sort(in_group.mean(axis=1) - np.clip(usual, 0.01, 0.99))[-3]
     statistics = {
         "strength": strength,
         "gap": gap,

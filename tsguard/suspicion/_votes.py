@@ -1,6 +1,7 @@
 """Which class the neighbours of a sample belong to, view by view."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numba import njit
@@ -42,6 +43,12 @@ class Votes:
     margin: Floats
     other: Codes
     n_values: int
+
+    @cached_property
+    def contradicted(self) -> Mask:
+        """Whether each view contradicts each label, (n_views, n_samples)."""
+        mask: Mask = self.contradiction > 0
+        return mask
 
 
 def collect_votes(
