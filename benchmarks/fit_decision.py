@@ -166,11 +166,16 @@ def _shorten(panel: np.ndarray, n_timepoints: int) -> np.ndarray:
     return np.stack([part.mean(axis=2) for part in parts], axis=2)
 
 
+def half_twice(n_samples: int) -> np.ndarray:
+    """Return all rows, and then every other one again."""
+    return np.concatenate([np.arange(n_samples), np.arange(0, n_samples, 2)])
+
+
 def _kept(labels: np.ndarray, kind: str, seed: int) -> np.ndarray:
     """Return the rows that stay, or come twice, as the kind of run wants."""
     rng = np.random.default_rng(seed)
     if kind == "copies":
-        return np.concatenate([np.arange(len(labels)), np.arange(0, len(labels), 2)])
+        return half_twice(len(labels))
     classes, codes = np.unique(labels, return_inverse=True)
     shares = np.ones(len(classes))
     if kind == "uneven":

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from _results import Row, markdown, read, run_missing, two_commands, versions_text
 from detection import DATASETS, N_TEST, N_TRAIN
+from fit_decision import half_twice
 
 RESULTS = Path(__file__).parent.parent / "docs" / "results" / "unpoisoned.jsonl"
 #: Parts of the sets that no other table uses.
@@ -40,7 +41,7 @@ def _confused(X: Panel, y: np.ndarray, rng: np.random.Generator) -> tuple[Panel,
 
 
 def _twice(X: Panel, y: np.ndarray, rng: np.random.Generator) -> tuple[Panel, np.ndarray]:
-    rows = np.concatenate([np.arange(len(y)), np.arange(0, len(y), 2)])
+    rows = half_twice(len(y))
     return X[rows], y[rows]
 
 
@@ -167,6 +168,8 @@ def write_table(options: argparse.Namespace) -> None:
         "Series with a wrong label that resemble each other are much like poison, and half of a "
         "class from a sensor of its own is what an attack with right labels is.",
         "## By data set, as they are",
+        "What PenDigits did here (9 of 20 draws) prompted the statistic `few_values`, whose weight "
+        "was chosen on tuning sets.",
         markdown(by_dataset.rename(columns=names).round(1).rename_axis("data set").reset_index()),
     ]
     RESULTS.with_suffix(".md").write_text("\n\n".join(parts) + "\n")
