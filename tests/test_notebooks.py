@@ -40,8 +40,11 @@ CLAIMS = {
         assert evaluate(clf, data.X_test, data.y_test, **attack).attack_success_rate < 0.05
     """,
     "05_benchmark": """
-        means = scores["attack_success_rate"].mean()
-        assert means["e2abl"] < 0.2 < means["spectral"] < means["undefended"]
+        success = scores["attack_success_rate"]
+        missed = success["e2abl"] > 0.2
+        assert list(success.index[missed]) == [("ItalyPowerDemand", "phase")]
+        means = success.mean()
+        assert means["e2abl"] < means["spectral"] < means["undefended"]
         assert len(cells) == 16
     """,
     "06_images": """
