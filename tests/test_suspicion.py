@@ -59,6 +59,7 @@ from tsguard.suspicion._signature import (
     regrow,
     two_patterns,
 )
+from tsguard.suspicion._true_classes import true_classes
 from tsguard.suspicion._votes import Votes, collect_votes, other_classes, trusted_votes
 
 MANY = 640  # values of a sample
@@ -168,8 +169,9 @@ def test_a_planted_group_is_the_best_candidate(planted):
     assert best.targets == (0,)
     assert best.log_odds > 0
     assert (best.members == poisoned).all()
-    assert (evidence.classes.argmax(axis=1)[poisoned] == codes[poisoned]).mean() > 0.8
-    assert (evidence.classes[~best.members].sum(axis=1) == 0).all() or len(evidence.candidates) > 1
+    for shares in evidence.classes:
+        assert (shares.argmax(axis=1)[poisoned] == codes[poisoned]).mean() > 0.8
+    assert (evidence.classes[:, ~best.members] == 0).all() or len(evidence.candidates) > 1
 
 
 def test_two_poisoned_series_are_enough():
@@ -368,7 +370,7 @@ def test_copies_share_the_fate_of_their_series():
     best = evidence.candidates[0]
     assert best.log_odds > 0
     assert np.flatnonzero(best.members).tolist() == [*rows, *range(120, 125)]
-    assert (evidence.classes[120:125] == evidence.classes[rows[:5]]).all()
+    assert (evidence.classes[:, 120:125] == evidence.classes[:, rows[:5]]).all()
     assert len(best.signature) == len(best.nearby) == 128
 
 
@@ -634,7 +636,12 @@ def test_suspects_have_no_class_before_the_main_head_is_asked(planted):
     assert [bool(reason) for reason in verdict.reasons] == told.tolist()
 
 
-def test_neighbours_and_main_head_recover_the_true_class(planted):
+def torn_between(poisoned):
+    """Return what two witnesses that can't tell class 1 from class 2 say of the poisoned."""
+    return np.stack([np.where(poisoned[:, None], [[0, 0.5, 0.5]], 0)] * 2)
+
+
+def test_witnesses_recover_the_true_class(planted):
     evidence, labels, codes, poisoned = planted
     verdict = decide(evidence, labels, np.eye(3)[codes])
     assert (verdict.recovered[poisoned] == codes[poisoned]).all()
@@ -651,14 +658,14 @@ def test_suspicion_ranks_members_first_and_stays_a_probability(planted):
 
 def test_a_class_that_votes_and_beliefs_do_not_settle_stays_unknown(planted):
     evidence, labels, _, poisoned = planted
-    torn = replace(evidence, classes=np.where(poisoned[:, None], [[0, 0.5, 0.5]], 0))
+    torn = replace(evidence, classes=torn_between(poisoned))
     undecided = np.full((len(labels), 3), 1 / 3)
     assert (decide(torn, labels, undecided).recovered[poisoned] == UNKNOWN).all()
 
 
 def test_labels_of_suspects_without_a_class_are_denied_once_the_main_head_was_asked(planted):
     evidence, labels, _, poisoned = planted
-    torn = replace(evidence, classes=np.where(poisoned[:, None], [[0, 0.5, 0.5]], 0))
+    torn = replace(evidence, classes=torn_between(poisoned))
     rates = {"isolation_rate": None, "recovery_rate": 1.0}
     isolation = EvidenceIsolation(labels, 3, torn, rates)
     targets = Targets.from_labels(labels, torch.device("cpu"))
@@ -872,6 +879,80 @@ def test_one_solve_gives_the_leave_one_out_predictions():
     low, middle, high = np.quantile(predicted[~in_class], ONE_DEVIATION)
     expected = (predicted - middle) / ((high - low) / 2)
     np.testing.assert_allclose(scores, expected, atol=0.05)
+
+
+@pytest.mark.parametrize("by", ["samples", "features"])
+def test_class_scores_are_those_of_regressions_that_learned_others_only(by, monkeypatch):
+    """The closed forms equal fitting again without the sample."""
+    monkeypatch.setattr("tsguard.suspicion._signature.DUAL_LIMIT", 100 if by == "samples" else 10)
+    rng = np.random.default_rng(0)
+    blocks = [rng.normal(size=(40, 6)).astype(np.float32), rng.normal(size=(40, 9)).astype("f4")]
+    codes = rng.integers(0, 3, 40)
+    doubted = rng.random(40) < 0.25
+    scores, asked, left_out = Signature(blocks, rng).class_scores(codes, doubted, 3)
+    assert (np.sort(asked) == np.flatnonzero(~doubted)).all()
+
+    features = np.hstack([block / np.sqrt(block.shape[1]) for block in blocks])
+    features = features - features.mean(axis=0)
+    penalty = 0.1 * (features**2).sum() / 40 + 1e-9
+    if by == "samples":  # the matrix of the samples has a constant as well
+        features = np.column_stack([features, np.full(40, 40**-0.5)])
+    indicator = np.eye(3)[codes]
+    mean = indicator[~doubted].mean(axis=0)
+
+    def predict(learned, sample):
+        gram = features[learned].T @ features[learned] + penalty * np.eye(features.shape[1])
+        fitted = features[learned].T @ (indicator[learned] - mean)
+        return features[sample] @ np.linalg.solve(gram, fitted) + mean
+
+    np.testing.assert_allclose(scores, predict(~doubted, doubted), atol=1e-5)
+    expected = [predict(~doubted & (np.arange(40) != one), one) for one in asked]
+    np.testing.assert_allclose(left_out, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("sources", [(0, 1), (1,)])
+def test_what_a_trigger_does_to_all_members_alike_misleads_no_regression(sources):
+    """The trigger is large in a feature by which class 2 is known."""
+    rng = np.random.default_rng(0)
+    codes = np.arange(150) % 3
+    features = rng.normal(0, 0.3, (150, 3)).astype(np.float32) + np.eye(3, dtype=np.float32)[codes]
+    members = np.isin(codes, sources) & (np.arange(150) < 45)
+    features[members, 2] += 2
+    given = np.where(members, 2, codes)
+    neighbours = np.where(members[:, None], (np.eye(3)[codes] + 0.8) / 3.4, 0)
+    signature = Signature([features], rng)
+    scores, _, _ = signature.class_scores(given, members, 3)
+    assert (scores.argmax(axis=1) == 2).mean() > 0.9
+    voted, regressed = true_classes(signature, [members], neighbours, given, members)
+    assert (regressed[members].argmax(axis=1) == codes[members]).mean() > 0.9
+    np.testing.assert_allclose(voted[members].sum(axis=1), 1)
+    np.testing.assert_allclose(regressed[members].sum(axis=1), 1)
+    assert (regressed[~members] == 0).all()
+    assert (regressed[:, 2] == 0).all()
+
+
+def test_no_witness_alone_settles_a_class(planted):
+    """Two of three do, whoever the third is for."""
+    evidence, labels, codes, poisoned = planted
+    true, wrong = np.eye(3)[codes], np.eye(3)[np.where(codes == 1, 2, 1)]
+    nobody = np.zeros_like(true)
+    for voted, regressed, believed, settled in (
+        (true, true, wrong, True),
+        (true, wrong, true, True),
+        (wrong, true, true, True),
+        (true, nobody, wrong, False),
+        (true, wrong, np.eye(3)[np.zeros(len(codes), int)], False),
+    ):
+        one = replace(evidence, classes=np.stack([voted, regressed]))
+        recovered = decide(one, labels, believed).recovered[poisoned]
+        assert (recovered == (codes[poisoned] if settled else UNKNOWN)).all()
+
+
+def test_whom_the_evidence_knows_nothing_of_the_main_head_judges(planted):
+    evidence, labels, codes, poisoned = planted
+    blind = replace(evidence, classes=np.zeros_like(evidence.classes))
+    verdict = decide(blind, labels, np.eye(3)[codes])
+    assert (verdict.recovered[poisoned] == codes[poisoned]).all()
 
 
 def test_neighbours_vote_without_the_sample_and_its_label():

@@ -85,7 +85,7 @@ class EvidenceIsolation(Isolation):
     """Keep suspects out of the main head's training, ask it for their class, teach it that.
 
     While it has not learned a suspect, neither with its given label nor with a guess, the main
-    head's opinion of it is as unbiased as that of its neighbours.
+    head's opinion of it is unbiased, like that of its neighbours.
     """
 
     trap_learns_all = True

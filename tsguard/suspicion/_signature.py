@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tsguard.suspicion._views import Embedding
-from tsguard.suspicion._votes import Floats, Mask, Votes, unusually_contradicted
+from tsguard.suspicion._votes import Codes, Floats, Mask, Votes, unusually_contradicted
 
 DUAL_LIMIT = 1500  # up to here the ridge is solved by samples, above by features
 PROJECTION = 256  # size to which a block of features is projected above DUAL_LIMIT
@@ -58,8 +58,8 @@ class Signature:
         self._features = features - features.mean(axis=0)
         covariance = self._features.T @ self._features
         penalty = RIDGE * np.trace(covariance) / n_samples + 1e-9
-        ridge = covariance + penalty * np.eye(len(covariance))
-        self._solution = np.linalg.solve(ridge, self._features.T)
+        self._ridge = covariance + penalty * np.eye(len(covariance))
+        self._solution = np.linalg.solve(self._ridge, self._features.T)
         hat = np.einsum("ij,ji->i", self._features, self._solution)
         self._leverage = np.maximum(1 - 1 / n_samples - hat, 1e-6)
 
@@ -122,6 +122,51 @@ class Signature:
             residual = own - share - self._features[asked] @ weights
         predicted: Floats = own - residual / self._leverage[asked, None]
         return predicted
+
+    def class_scores(
+        self, codes: Codes, doubted: Mask, n_classes: int
+    ) -> tuple[Floats, NDArray[np.intp], Floats]:
+        """Regress classes on the features of the samples that nobody doubts.
+
+        Parameters
+        ----------
+        codes : ndarray of shape (n_samples,)
+            Given class codes.
+        doubted : ndarray of bool of shape (n_samples,)
+            Whom the regression does not learn.
+        n_classes : int
+
+        Returns
+        -------
+        scores : ndarray of shape (n_doubted, n_classes)
+            Of the doubted: about 1 for the class they have, 0 for the others.
+        asked : ndarray of int of shape (n_asked,)
+            Trusted samples, at most ``YARDSTICK``, that tell how far such scores can be believed.
+        left_out : ndarray of shape (n_asked, n_classes)
+            Their scores, each by a regression that has not learned it.
+        """
+        trusted = np.flatnonzero(~doubted)
+        asked = self._order[~doubted[self._order]][:YARDSTICK]
+        indicator = np.eye(n_classes)[codes[trusted]]
+        mean = indicator.mean(axis=0)
+        indicator -= mean
+        if self._features is None:
+            own, across = self._inverse[doubted][:, doubted], self._inverse[doubted][:, trusted]
+            between = np.linalg.solve(own, across)
+            scores = -between @ indicator
+            # What is left of the inverse once rows and columns are taken out of the matrix.
+            place = np.searchsorted(trusted, asked)
+            reduced = self._inverse[asked][:, trusted] - across[:, place].T @ between
+            residual = reduced @ indicator / reduced[np.arange(len(asked)), place][:, None]
+        else:
+            out, some = self._features[doubted], self._features[asked]
+            ridge = self._ridge - out.T @ out
+            solution = np.linalg.solve(ridge, self._features[trusted].T @ indicator)
+            scores = out @ solution
+            hat = np.einsum("ij,ji->i", some, np.linalg.solve(ridge, some.T))
+            residual = np.eye(n_classes)[codes[asked]] - mean - some @ solution
+            residual /= np.maximum(1 - hat, 1e-6)[:, None]
+        return scores + mean, asked, np.eye(n_classes)[codes[asked]] - residual
 
     def affinity(self, members: NDArray[np.intp], picked: NDArray[np.intp]) -> Floats:
         """Return the partial correlation of members with picked ones, all other samples given.
