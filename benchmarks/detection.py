@@ -57,7 +57,6 @@ CONDITIONS = (
 KEYS = ["dataset", "backbone", "mode", "attack", "rate", "seed"]
 METHODS = ("undefended", "oracle", "e2abl")
 TAKES = 0.5
-WITNESSES = 3  # that recover classes: neighbours, main head and, in older rows not, a regression
 BINS = np.array([0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0])
 
 
@@ -156,7 +155,6 @@ def _beliefs(classifier, experiment) -> Row:
     place = np.digitize(classifier.suspicion_, BINS[1:-1])
     beliefs = {
         "n_suspects": int(classifier.suspect_mask_.sum()),
-        "witnesses": WITNESSES,
         "relabelled": float((classifier.recovered_labels_ != poisoned.y).mean()),
         "left_out": float((classifier.records_["isolated"][-1] > 0).mean()),
         "bins": np.bincount(place, minlength=len(BINS) - 1).tolist(),
@@ -198,7 +196,6 @@ def write_table(options: argparse.Namespace) -> None:
             sets=", ".join(DATASETS),
             seen=" and ".join(SEEN),
         ),
-        *_older(every),
         "## Against the targets",
         markdown(_against_targets(rows, last[last["backbone"] == "fcn"])),
         "## Three backbones",
@@ -221,13 +218,6 @@ def write_table(options: argparse.Namespace) -> None:
     ]
     options.results.with_suffix(".md").write_text("\n\n".join(parts) + "\n")
     _into_readme(usual)
-
-
-def _older(rows: pd.DataFrame) -> list[str]:
-    """Return a paragraph about cells whose classes fewer witnesses recovered, if there are any."""
-    concerned = rows[rows["n_suspects"] > 0]
-    n_older = (concerned["witnesses"] < WITNESSES).sum()
-    return [OLDER.format(n=n_older, of=len(concerned))] if n_older else []
 
 
 def _into_readme(usual: pd.DataFrame) -> None:
@@ -272,9 +262,6 @@ are right (mode clean) it learns the trigger too, so these cells are counted apa
 AUC that of `suspicion_` inside the target class and of `trigger_score` between clean and triggered
 test series of other classes."""
 
-OLDER = """In {n} of the {of} cells with suspects, seed 3 and all backbones counted, their classes
-were recovered by neighbours and main head alone, as all were before; the suspects are the same."""
-
 BACKBONES = """Seed 3 again: {n} cells that all have, poisoned alike. The evidence, which does not
 look at the network, is the same; the main head's word on suspects differs, and what it learns."""
 
@@ -307,7 +294,6 @@ def _flat(row: Row) -> Row:
         "left_out": "left out",
     }
     flat |= {new: _percent(found.get(old)) for old, new in names.items()}
-    flat["witnesses"] = found.get("witnesses", 2)
     return flat | {name: found[name] for name in ("n_suspects", "bins", "bins_poisoned")}
 
 
