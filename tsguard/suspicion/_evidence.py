@@ -43,8 +43,9 @@ class Evidence:
     candidates : list of Candidate
         Groups that may be poisoned, most likely first.
     classes : ndarray of shape (2, n_samples, n_classes)
-        For members of accused and doubtful candidates, which classes they may have by their trusted
-        neighbours and by regression, the given one left out; else rows of 0.
+        Which classes samples may have, the given one left out: by their trusted neighbours (of all
+        doubted samples) and by regression (of members of accused and doubtful candidates); else
+        rows of 0.
     """
 
     candidates: list[Candidate]
@@ -150,8 +151,7 @@ def decide(
     if beliefs is not None:
         withheld &= beliefs[np.arange(len(codes)), codes] < CONFIRMED
         believed = other_classes(beliefs, codes)
-        votes = np.median([*evidence.classes, believed], axis=0)
-        votes /= np.maximum(votes.sum(axis=1, keepdims=True), 1e-12)
+        votes = other_classes(np.median([*evidence.classes, believed], axis=0), codes)
         # Whom the evidence knows nothing of (isolated at a fixed rate) the main head alone judges.
         known = evidence.classes.sum(axis=(0, 2), keepdims=True)[0] > 0
         votes = np.where(known, votes, believed)

@@ -147,7 +147,7 @@ class Signature:
         """
         trusted = np.flatnonzero(~doubted)
         asked = self._order[~doubted[self._order]][:YARDSTICK]
-        indicator = np.eye(n_classes)[codes[trusted]]
+        indicator, given = np.eye(n_classes)[codes[trusted]], np.eye(n_classes)[codes[asked]]
         mean = indicator.mean(axis=0)
         indicator -= mean
         if self._features is None:
@@ -164,9 +164,9 @@ class Signature:
             solution = np.linalg.solve(ridge, self._features[trusted].T @ indicator)
             scores = out @ solution
             hat = np.einsum("ij,ji->i", some, np.linalg.solve(ridge, some.T))
-            residual = np.eye(n_classes)[codes[asked]] - mean - some @ solution
+            residual = given - mean - some @ solution
             residual /= np.maximum(1 - hat, 1e-6)[:, None]
-        return scores + mean, asked, np.eye(n_classes)[codes[asked]] - residual
+        return scores + mean, asked, given - residual
 
     def affinity(self, members: NDArray[np.intp], picked: NDArray[np.intp]) -> Floats:
         """Return the partial correlation of members with picked ones, all other samples given.
