@@ -75,7 +75,10 @@ CHANGES: dict[str, dict[str, Any]] = {
     "nobody doubted": {"tsguard.suspicion._candidates.PRECAUTION": 0.0},
     "denials of the main head weigh nothing": {"tsguard.suspicion._evidence.JURY": 1e9},
     "classes recovered with half of the votes": {"tsguard.suspicion._evidence.SETTLED": 0.5},
-    "every suspect gets a class": {"tsguard.suspicion._evidence.SETTLED": 0.0},
+    "every suspect gets a class": {
+        "tsguard.suspicion._evidence.SETTLED": 0.0,
+        "tsguard.suspicion._evidence.AGREED": 0.0,
+    },
 }
 NAMES = tuple(dict.fromkeys((*VARIANTS, *CHANGES)))
 KEYS = ["dataset", "attack", "rate", "variant"]
