@@ -46,7 +46,7 @@ def test_a_failure_changes_nothing(tmp_path):
     ("option", "message"),
     [
         (["--backbone", "fnc"], "did you mean 'fcn'"),
-        (["--seed", "-1"], "random_state must be 0 or"),
+        (["--seed", "-1"], "random_state must be from 0"),
     ],
 )
 def test_a_demo_that_fails_leaves_nothing(option, message, tmp_path, capsys):

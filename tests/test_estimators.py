@@ -15,6 +15,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from tsguard import E2ABLClassifier, attacks, evaluate, load_dataset, poison
+from tsguard._e2abl import _believed_classes
 from tsguard.defenses import StandardClassifier
 
 CLASSIFIERS = [
@@ -47,6 +48,51 @@ def test_learns_and_answers_in_the_given_labels(classifier, waves):
     probabilities = classifier.predict_proba(X)
     np.testing.assert_allclose(probabilities.sum(axis=1), 1)
     assert (classifier.classes_[probabilities.argmax(axis=1)] == classifier.predict(X)).all()
+
+
+def test_fit_leaves_the_global_generators_alone(waves):
+    np.random.seed(1)  # noqa: NPY002
+    expected = np.random.RandomState(1).random_sample(3)
+    clone(CLASSIFIERS[0]).fit(*waves)
+    np.testing.assert_array_equal(np.random.random_sample(3), expected)  # noqa: NPY002
+
+
+@pytest.mark.parametrize("unit", [1e-13, 1e-30, 1e13])
+def test_the_unit_of_the_series_does_not_matter(unit, fitted):
+    classifier, poisoned = fitted
+    other = clone(classifier).fit((poisoned.X.astype(float) * unit).astype(np.float32), poisoned.y)
+    np.testing.assert_array_equal(other.suspect_mask_, classifier.suspect_mask_)
+    X = (poisoned.X.astype(float) * unit).astype(np.float32)
+    assert (other.predict(X) == classifier.predict(poisoned.X)).mean() > 0.95
+
+
+def test_series_that_single_precision_blurs_are_told(waves):
+    X, y = waves
+    with pytest.warns(UserWarning, match=r"X must vary by much more.*mean away first"):
+        clone(CLASSIFIERS[2]).fit(20 * X.astype(float) + 1e8, y)
+
+
+def test_fit_inside_no_grad(waves):
+    with torch.no_grad():
+        clone(CLASSIFIERS[2]).fit(*waves)
+
+
+def test_labels_of_another_kind_are_no_wrong_answers(waves):
+    X, y = waves
+    classifier = clone(CLASSIFIERS[2]).fit(X, (y == "slow").astype(int))
+    for other in (y, y.astype(object)):
+        with pytest.raises(ValueError, match=r"y must hold labels of the kind.*got texts"):
+            classifier.score(X, other)
+        with pytest.raises(ValueError, match=r"y must hold labels of the kind.*got texts"):
+            evaluate(classifier, X, other)
+
+
+def test_a_class_that_is_not_recovered_is_never_the_given_one():
+    predicted = np.array([[2, 2, 1, 0, 1], [2, 0, 0, 0, 1], [1, 0, 0, 0, 2]])
+    codes = np.array([0, 0, 0, 0, 2])
+    # Another last answer; a given label with an earlier other one, twice; none: the larger class.
+    believed = _believed_classes(predicted, codes, np.array([5, 3, 4]))
+    assert believed.tolist() == [1, 2, 1, 2, 1]
 
 
 def test_fit_leaves_the_number_of_torch_threads_alone():
@@ -306,7 +352,7 @@ def test_a_module_of_ones_own_and_data_frames(waves):
         ({"batch_size": 2.5}, "The 'batch_size' parameter"),
         ({"device": "cuda:99"}, "device must be 'auto' or a device of this machine"),
         ({"device": "toaster"}, "device must be 'auto' or a device of this machine"),
-        ({"random_state": -1}, "random_state|must be 0 or larger"),
+        ({"random_state": -1}, "random_state|must be from 0"),
     ],
 )
 def test_bad_parameters(changes, message, waves):

@@ -5,6 +5,7 @@ import pickle
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -134,6 +135,30 @@ def test_trap_head_sees_mean_and_maximum():
 def test_bad_arguments(arguments, error, message, batch):
     with pytest.raises(error, match=message):
         build_network(**{"backbone": "fcn", "sample": batch, "n_classes": K, **arguments})
+
+
+class Wrapped(nn.Module):
+    """A network in a network, behind a layer that learns nothing."""
+
+    def __init__(self, inner):
+        super().__init__()
+        self.net = inner
+        self.drop = nn.Dropout()
+
+    def forward(self, x):
+        return self.drop(self.net(x))
+
+
+def test_a_wrapper_is_no_stage(batch):
+    layers = [nn.Identity(), nn.Conv1d(C, 5, 3), nn.ReLU(), nn.Flatten(), nn.LazyLinear(K)]
+    network = build_network(Wrapped(nn.Sequential(*layers)), batch, K)
+    assert network.attach_at == "net.1"
+    network = build_network("tsai:FCNPlus", batch, K)
+    assert network.attach_at == "backbone.convblock1"
+
+
+def test_an_index_of_numpy_is_an_index(batch):
+    assert build_network("fcn", batch, K, attach_at=np.int64(1)).attach_at == "convblock2"
 
 
 def test_missing_tsai_gives_the_install_line(monkeypatch):

@@ -1,6 +1,7 @@
 """Saved models: everything comes back, and no file can do more than be refused."""
 
 import builtins
+import copy
 import hashlib
 import io
 import json
@@ -396,6 +397,21 @@ def damage(data, rng):
         case 3:
             del spoiled[at:]
     return bytes(spoiled)
+
+
+@pytest.mark.parametrize("spoil", ["nan", "length"])
+def test_arrays_that_can_not_be_are_refused(spoil, tmp_path, fitted, waves):
+    classifier = copy.copy(fitted)
+    value = np.full(len(fitted.suspicion_), np.nan) if spoil == "nan" else fitted.suspicion_
+    classifier.suspicion_ = value
+    classifier.trigger_filter_ = np.zeros(3)
+    if spoil == "nan":
+        with pytest.raises(ValueError, match="'suspicion_' has values that are not finite"):
+            save(classifier, tmp_path / "model")  # which reads what it wrote
+        return
+    save(classifier, tmp_path / "model")
+    with pytest.raises(ValueError, match=r"trigger_filter_ must have shape"):
+        load(tmp_path / "model").trigger_score(waves[0])
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -927,3 +927,13 @@ def test_how_to_runs_as_written(tmp_path, monkeypatch, capsys):
     assert "trigger_score" in capsys.readouterr().out
     for command in re.findall(r"^tsguard (.*)$", text, flags=re.MULTILINE):
         _build_parser().parse_args(command.split())
+
+
+def test_out_may_be_a_link_and_the_seed_any(data, tmp_path):
+    (tmp_path / "there").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "there")
+    report = scan(data, tmp_path / "link", train=False, random_state=None)
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "there" / "report.json").exists()
+    assert isinstance(report["settings"]["random_state"], int)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "there"]

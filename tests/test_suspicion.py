@@ -60,6 +60,7 @@ from tsguard.suspicion._signature import (
     two_patterns,
 )
 from tsguard.suspicion._true_classes import true_classes
+from tsguard.suspicion._views import _principal
 from tsguard.suspicion._votes import Votes, collect_votes, other_classes, trusted_votes
 
 MANY = 640  # values of a sample
@@ -358,7 +359,8 @@ def test_copies_of_series_accuse_nobody(noise, monkeypatch):
         return any(one.log_odds > 0 for one in candidates)
 
     assert not accused()
-    monkeypatch.setattr("tsguard.suspicion._copies.COPY", -1.0)
+    for name in ("COPY", "SAME"):
+        monkeypatch.setattr(f"tsguard.suspicion._copies.{name}", -1.0)
     assert accused()
 
 
@@ -388,6 +390,38 @@ def test_copies_are_those_with_the_same_label_however_many():
     assert place[30] == place[5]
     assert place[29] != place[0]
     assert (kept[place[kept]] == kept).all()
+
+
+def test_dead_sensors_are_copies_however_many_in_small_sets():
+    """Principal components of fewer samples than components are equal up to rounding only."""
+    panel, codes = make_panel(42, 60)
+    dead = np.flatnonzero(codes == 1)[:9]
+    panel[dead] = 0
+    rng = np.random.default_rng(0)
+    kept, place = distinct_samples(series_views(panel, rng).content[0], codes)
+    assert len(kept) == 42 - 8
+    assert len(set(place[dead])) == 1
+
+
+def test_components_of_many_wide_samples_are_told_by_some(monkeypatch):
+    rng = np.random.default_rng(0)
+    directions = rng.normal(size=(70, 300))
+    features = (rng.normal(size=(250, 70)) * np.linspace(5, 1, 70) @ directions).astype(np.float32)
+    whole = _principal(features)
+    monkeypatch.setattr("tsguard.suspicion._views.PRINCIPAL_LIMIT", 200)
+    some = _principal(features)
+    assert whole.shape == some.shape == (250, 64)
+    distances = [np.linalg.norm(view - view[0], axis=1) for view in (whole, some)]
+    assert np.corrcoef(*distances)[0, 1] > 0.95
+
+
+def test_large_groups_are_not_split(monkeypatch):
+    panel, _ = make_panel()
+    signature = Signature(
+        series_views(panel, np.random.default_rng(0)).signature, np.random.default_rng(0)
+    )
+    monkeypatch.setattr("tsguard.suspicion._signature.MAX_SPLIT", 10)
+    assert two_patterns(signature, np.arange(120) < 11) is None
 
 
 def test_series_that_share_a_strong_trigger_are_no_copies():
@@ -760,6 +794,8 @@ def test_denials_weigh_by_number_and_against_the_rest_of_the_class(planted):
     assert raised(denied) > raised(half) >= 0
     assert raised(np.eye(3)[labels]) == 0  # granted: says nothing
     assert raised(np.eye(3)[np.where(labels == 0, 1, labels)]) == 0  # denied to the whole class
+    assert raised(np.zeros_like(denied)) == 0  # a head that never spoke
+    assert raised(denied, nearby=(labels == 0) & ~candidate.members) == 0  # nobody to compare with
 
 
 def test_only_doubtful_groups_can_be_accused_by_denials(planted):
@@ -946,6 +982,31 @@ def test_no_witness_alone_settles_a_class(planted):
         one = replace(evidence, classes=np.stack([voted, regressed]))
         recovered = decide(one, labels, believed).recovered[poisoned]
         assert (recovered == (codes[poisoned] if settled else UNKNOWN)).all()
+
+
+def test_a_class_that_two_witnesses_hardly_think_of_is_not_settled(planted):
+    """Each is sure of another class; of what the middle share leaves, nearly nothing is for one."""
+    evidence, labels, codes, poisoned = planted
+    codes = np.where(poisoned, 1, codes)
+    for share, settled in ((0.01, False), (0.4, True)):
+        voted = np.tile([0.0, share, 1 - share], (len(codes), 1))
+        regressed, believed = np.eye(3)[np.ones(len(codes), int)], np.zeros((len(codes), 3))
+        one = replace(evidence, classes=np.stack([voted, regressed]))
+        recovered = decide(one, labels, believed).recovered[poisoned]
+        assert (recovered == (1 if settled else UNKNOWN)).all()
+
+
+def test_carriers_that_are_denied_do_not_join_those_whose_labels_stay(planted):
+    evidence, labels, codes, _ = planted
+    best = evidence.candidates[0]
+    few = best.members & (np.cumsum(best.members) <= 7)
+    rest = best.members & ~few
+    kept = replace(best, members=few, nearby=rest, targets=(0,), by_pattern_alone=True)
+    margin, votes = np.full(len(labels), -1.0), np.eye(3)[codes]
+    joined = accuse_denied([replace(kept, by_pattern_alone=False)], labels, margin, votes)[0]
+    alone = accuse_denied([kept], labels, margin, votes)[0]
+    assert joined.members.sum() > 7
+    assert (alone.members == few).all()
 
 
 def test_whom_the_evidence_knows_nothing_of_the_main_head_judges(planted):

@@ -2,13 +2,14 @@
 
 import csv
 import os
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tsguard import load_dataset
-from tsguard._tables import Options, open_reader, read_chunks, read_series
+from tsguard._tables import Options, named_columns, open_reader, read_chunks, read_series
 
 N, T = 9, 12
 LABELS = np.array(["run", "walk", "climb up"])[np.arange(N) % 3]
@@ -273,6 +274,69 @@ def test_numbered_columns_and_times_are_sorted(tmp_path):
         list(read_chunks(tmp_path / "l.csv", None, 10))
 
 
+@pytest.mark.parametrize(
+    ("names", "order"),
+    [
+        (["2", "-1", "0", "-12"], [3, 1, 2, 0]),
+        (["0.50", "0.25", "1.0", "0.0"], [3, 1, 0, 2]),
+        (["t_1", "t_-12", "t_0", "t_-1"], [1, 3, 2, 0]),
+        (["t1", "t-12", "t0", "t-1"], [1, 3, 2, 0]),
+        (["t-1", "t-3", "t-2", "t-4"], [0, 2, 1, 3]),
+        (["00:00", "01:00", "00:30", "02:00"], [0, 1, 2, 3]),
+        (["2024-01-31", "2024-02-01", "2024-02-02", "2024-03-01"], [0, 1, 2, 3]),
+        (["31.12.2023 10:00", "1.1.2024 10:00", "2.1.2024 11:00", "3.1.24"], [0, 1, 2, 3]),
+        (["2023Q4", "2024Q1", "2024Q2", "2024Q3"], [0, 1, 2, 3]),
+    ],
+)
+def test_numbers_dates_and_times_name_one_channel(names, order, tmp_path):
+    write_csv(tmp_path / "w.csv", [["label", *names], ["a", 0, 1, 2, 3], ["b", 0, 1, 2, 3]])
+    assert read_series(tmp_path / "w.csv").series[0].tolist() == [order]
+
+
+def test_numbers_after_a_name_are_times_of_a_channel(tmp_path):
+    names = ["1_1", "1_0", "2_0", "2_1", "2024-x_1", "2024-x_0"]
+    write_csv(tmp_path / "w.csv", [["label", *names], ["a", *range(6)], ["b", *range(6)]])
+    assert read_series(tmp_path / "w.csv").series[0].tolist() == [[1, 0], [2, 3], [5, 4]]
+
+
+def test_times_without_series_are_refused(tmp_path):
+    write_csv(tmp_path / "l.csv", [["subject", "time", "v", "label"], [1, 0, 0.5, 0], [1, 1, 2, 0]])
+    with pytest.raises(
+        ValueError, match=r"ids beside the time column 'time'.*--id-column.*--ignore"
+    ):
+        open_reader(tmp_path / "l.csv", Options())
+    options = Options(id_column="subject")
+    assert read_series(tmp_path / "l.csv", options).series[0].tolist() == [[0.5, 2]]
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        ([str(2**53), str(2**53 + 1), "5"], [2**53, 2**53 + 1, 5]),
+        (["9" * 20, "9" * 19 + "8", "5"], ["9" * 20, "9" * 19 + "8", "5"]),
+        (["1e300", "2", "3"], ["1e300", "2", "3"]),
+        (["1.0", "2", "03"], [1, 2, 3]),
+    ],
+)
+def test_labels_are_integers_only_where_none_is_changed(labels, expected, tmp_path):
+    rows = [[label, 0.5, 1.5] for label in labels]
+    write_csv(tmp_path / "d.csv", [["label", "t_0", "t_1"], *rows])
+    assert read_series(tmp_path / "d.csv").labels.tolist() == expected
+
+
+@pytest.mark.parametrize("extra", ["objects", "file"])
+def test_what_a_cleaned_archive_can_not_have_is_refused_at_once(extra, tmp_path):
+    path, more = tmp_path / "d.npz", {}
+    if extra == "objects":
+        more = {"ids": np.array(["a", "b"], dtype=object)}
+    np.savez(path, X=np.zeros((2, 5)), y=np.array([0, 1]), **more)
+    if extra == "file":
+        with zipfile.ZipFile(path, "a") as archive:
+            archive.writestr("notes.txt", "hello")
+    with pytest.raises(ValueError, match=r"'ids'; save it as texts|the file 'notes.txt'"):
+        open_reader(path, Options())
+
+
 def test_spelling_of_labels_is_kept(tmp_path):
     (tmp_path / "d.tsv").write_text("1.0e0\t0.5\t1\n2.0e0\t1\t1\n2.0e0\t3\t4\n")
     source = read_series(tmp_path / "d.tsv")
@@ -465,3 +529,19 @@ def test_parquet_without_pyarrow_says_what_to_install(tmp_path, monkeypatch):
     (tmp_path / "d.parquet").write_bytes(b"")
     with pytest.raises(ImportError, match=r"pip install tsguard\[parquet\]"):
         read_series(tmp_path / "d.parquet")
+
+
+def test_a_label_that_the_header_does_not_name_is_refused(tmp_path):
+    (tmp_path / "d.ts").write_text(
+        "@classLabel true Run walk\n@equalLength true\n@data\n1,2,3:run\n1,2,4:WALK\n1,2,5:wlak\n"
+    )
+    with pytest.raises(ValueError, match=r"names 'Run, walk', got 'wlak' in row 6; correct"):
+        read_series(tmp_path / "d.ts")
+
+
+@pytest.mark.parametrize("ignore", ["1", 1, [1], ("1",)])
+def test_columns_by_number(ignore):
+    named = named_columns(ignore, label_column=-1, id_column=None)
+    assert named == {"label_column": "-1", "id_column": None, "ignore": ("1",)}
+    with pytest.raises(TypeError, match="label_column must be a column's name or number, got list"):
+        named_columns(label_column=[1])

@@ -6,6 +6,7 @@ hooks below. A classifier of this package adds one method, ``_train``.
 
 import math
 import os
+import warnings
 from abc import abstractmethod
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -24,10 +25,15 @@ from tsguard._checkpoint import Checkpoint
 from tsguard._device import resolve_device
 from tsguard._engine import Engine, Objective, Records, predict_logits
 from tsguard._identity import identity_of
-from tsguard._labels import check_labels
+from tsguard._labels import check_labels, check_same_kind
 from tsguard._random import RandomState, resolve_seed
 from tsguard._validation import Panel, check_panel, check_shape_matches
 from tsguard.models import BACKBONES, Backbone, TwoHeadNetwork, build_network
+
+# Deviation of a channel, as a share of its largest value, up to which it is constant but for
+# rounding. Relative, as the unit is the user's: a brain's magnetic field is 1e-13 tesla.
+CONSTANT = 1e-12
+COARSE = 8  # steps of single precision within a deviation, below which a channel has lost its shape
 
 
 @dataclass(frozen=True)
@@ -202,6 +208,8 @@ class NeuralClassifier(BaseClassifier):  # type: ignore[misc]  # aeon is untyped
             self.classes_ = np.unique(labels)
             self.n_classes_ = len(self.classes_)
             self._class_dictionary = {label: code for code, label in enumerate(self.classes_)}
+        else:
+            check_same_kind(labels, self.classes_)
         return labels
 
     def _fit(self, X: Panel, y: NDArray[Any]) -> "NeuralClassifier":
@@ -247,7 +255,19 @@ class NeuralClassifier(BaseClassifier):  # type: ignore[misc]  # aeon is untyped
         """
         mean = X.mean(axis=(0, 2), keepdims=True, dtype=np.float64)
         deviation = X.std(axis=(0, 2), keepdims=True, dtype=np.float64)
-        deviation[deviation < 1e-12] = 1.0
+        largest = np.abs(X).max(axis=(0, 2), keepdims=True)
+        constant = deviation <= np.maximum(CONSTANT * largest, np.finfo(np.float32).tiny)
+        coarse = ~constant & (deviation < COARSE * np.spacing(largest))
+        if coarse.any():
+            warnings.warn(
+                f"X must vary by much more than the {np.spacing(largest[coarse].max()):.0e} that "
+                f"single precision tells apart at {largest[coarse].max():.0e}, got a deviation of "
+                f"{deviation[coarse].min():.0e} in channel {int(coarse.ravel().argmax())}; take "
+                "the channel's mean away first.",
+                UserWarning,
+                stacklevel=4,
+            )
+        deviation[constant] = 1.0
         return mean.astype(np.float32), deviation.astype(np.float32)
 
     def _scale(self, X: Panel) -> Panel:
@@ -283,7 +303,9 @@ def _history(records: Records, codes: NDArray[np.int64]) -> pd.DataFrame:
         columns=["main_prediction", "main_confidence", "isolated", "denied"], errors="ignore"
     )
     history.insert(0, "epoch", np.arange(len(history)))
-    history["accuracy"] = [(row == codes).mean() for row in records.samples["main_prediction"]]
+    predicted = np.stack(records.samples["main_prediction"])
+    n_learned = (~np.isnan(predicted)).sum(axis=1)  # NaN: not in training yet
+    history["accuracy"] = (predicted == codes).sum(axis=1) / np.maximum(n_learned, 1)
     if "isolated" in records.samples:
         history["n_isolated"] = [int(row.sum()) for row in records.samples["isolated"]]
     return history

@@ -27,7 +27,7 @@ def resolve_device(device: str | torch.device) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         resolved = torch.device(device)
-        torch.empty(0, device=resolved)
+        torch.empty(1, device=resolved).cpu()  # "meta" holds no values
     except (RuntimeError, AssertionError, TypeError) as error:
         raise ValueError(
             f"device must be 'auto' or a device of this machine (such as 'cpu'), got {device!r}; "

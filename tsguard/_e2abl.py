@@ -62,7 +62,8 @@ class E2ABLClassifier(NeuralClassifier):
         estimates it, and isolates none where nothing points to an attack.
     recovery_rate : float, default=1.0
         Share of the isolated samples, most suspicious first, that get a recovered class, 0 to 1;
-        of the others it only learns that their given label is wrong.
+        of the others it only learns that their given label is wrong (with ``"loss_drop"`` it
+        learns nothing of them).
     stem_gradient : float, default=0.0
         Share of the trap head's gradient that reaches the layers it shares with the main head,
         0 to 1. At 0 the trap listens without a say: the main head is exactly as good on clean
@@ -94,8 +95,9 @@ class E2ABLClassifier(NeuralClassifier):
     suspect_mask_ : ndarray of bool of shape (n_samples,)
         The suspects among the training samples.
     recovered_labels_ : ndarray of shape (n_samples,)
-        The given label where not suspect, the recovered one where suspect (the given one, which is
-        not learned, where only the pattern is suspicious).
+        The given label where not suspect, another one where suspect: the recovered one or, where
+        none was settled, the main head's guess, which was not learned (the given one, which is not
+        learned either, where only the pattern is suspicious).
     suspected_target_ : label, ndarray of labels, or None
         The class (or classes) that the suspects were labelled with; None if nothing is suspected.
     sample_report_ : pandas.DataFrame
@@ -199,6 +201,9 @@ class E2ABLClassifier(NeuralClassifier):
         ------
         sklearn.exceptions.NotFittedError
             If ``fit`` has not been called.
+        ValueError
+            If series have another number of channels or timepoints than at ``fit``, or missing
+            values.
         """
         self._check_is_fitted()
         panel = self._preprocess_collection(X, store_metadata=False)
@@ -257,8 +262,10 @@ class E2ABLClassifier(NeuralClassifier):
 
     def _keep_verdict(self, verdict: Verdict, codes: NDArray[np.int64], records: Records) -> None:
         """Turn the last verdict into the public attributes, codes into labels."""
-        believed = records.samples["main_prediction"][-1].astype(np.int64)
-        recovered = np.where(verdict.recovered == UNKNOWN, believed, verdict.recovered)
+        unknown = np.flatnonzero(verdict.recovered == UNKNOWN)
+        recovered = verdict.recovered.copy()
+        predicted = np.stack(records.samples["main_prediction"])[:, unknown].astype(np.int64)
+        recovered[unknown] = _believed_classes(predicted, codes[unknown], np.bincount(codes))
         self.suspicion_ = verdict.suspicion
         self.suspect_mask_ = verdict.suspect
         self.recovered_labels_ = self.classes_[recovered]
@@ -277,3 +284,20 @@ class E2ABLClassifier(NeuralClassifier):
                 "why": verdict.reasons,
             }
         )
+
+
+def _believed_classes(
+    predicted: NDArray[np.int64], codes: NDArray[np.int64], sizes: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Return what the main head takes suspects for, whose given label is known to be wrong.
+
+    Its last answer, unless that is the given label: then its commonest other one in all epochs,
+    and of an equal number, or if there was none, the larger class. ``predicted`` has a row for
+    each epoch; ``sizes`` are those of the classes.
+    """
+    believed: NDArray[np.int64] = predicted[-1].copy()
+    for place in np.flatnonzero(believed == codes):
+        counts = np.bincount(predicted[:, place], minlength=len(sizes)) + sizes / (sizes.sum() + 1)
+        counts[codes[place]] = -1
+        believed[place] = counts.argmax()
+    return believed

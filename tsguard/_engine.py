@@ -119,8 +119,9 @@ class Engine:
     objective : callable
         See ``Objective``.
     batch_size : int
-        Batches hold this many samples or slightly more (the rest is spread over all batches),
-        and at least two, since batch normalisation is undefined for one.
+        Batches hold this many samples or more (the rest is spread over all batches: slightly more
+        if there are many, up to nearly twice as many if there is one), and at least two, since
+        batch normalisation is undefined for one.
     learning_rate : float
         Peak of the one-cycle schedule (Smith & Topin, 2019) of the AdamW optimiser.
     weight_decay : float
@@ -160,6 +161,7 @@ class Engine:
         journal = self._journal(network)
         records = Records()
         with (
+            torch.enable_grad(),  # whatever the caller's mode
             torch_globals_from(self.seed, "network noise"),
             tqdm(total=self._n_epochs, disable=not self.progress, unit="epoch") as bar,
         ):

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import roc_auc_score
 
-from tsguard._labels import check_labels
+from tsguard._labels import check_labels, check_same_kind
 from tsguard._random import RandomState
 from tsguard._validation import check_panel
 from tsguard.attacks._base import Series, Trigger, resolve_trigger
@@ -127,6 +127,7 @@ def evaluate(
     """
     series = _as_array(X, classifier)
     truth = check_labels(y, len(series), allow_one_class=True)
+    check_same_kind(truth, getattr(classifier, "classes_", truth))
     clean_accuracy = float(np.mean(_predict(classifier, series) == truth))
     if trigger is None:
         return Evaluation(clean_accuracy, None, None, len(truth), 0)

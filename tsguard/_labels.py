@@ -57,6 +57,29 @@ def check_labels(y: ArrayLike, n_samples: int, *, allow_one_class: bool = False)
     return labels
 
 
+def check_same_kind(labels: NDArray[Any], classes: ArrayLike) -> None:
+    """Refuse labels that can equal none of the classes: texts for numbers, or numbers for texts.
+
+    Compared as they are, they would count as wrong answers, and a backdoor as harmless.
+
+    Raises
+    ------
+    ValueError
+    """
+    known = np.asarray(classes)
+    if len(labels) and len(known) and _is_text(labels) != _is_text(known):
+        got, wanted = ("texts", "numbers") if _is_text(labels) else ("numbers", "texts")
+        raise ValueError(
+            f"y must hold labels of the kind that the classifier was fitted on, got {got} (such as "
+            f"{labels.tolist()[0]!r}) where its classes are {wanted} (such as "
+            f"{known.tolist()[0]!r}); convert them, with y.astype(int) or y.astype(str), say."
+        )
+
+
+def _is_text(labels: NDArray[Any]) -> bool:
+    return labels.dtype.kind in "US" or isinstance(labels.tolist()[0], str)
+
+
 def _read_labels(y: Any) -> NDArray[Any]:
     if y is None:
         raise ValueError(

@@ -1,9 +1,10 @@
-"""One seed, many named streams; the global generators are never touched.
+"""One seed, many named streams; the global generators are left as they were.
 
 Every random choice draws from a stream named after its purpose, so adding a draw in one place
 (say, one more augmentation) leaves every other place bit-identical.
 """
 
+import random
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from sklearn.utils import check_random_state
 if TYPE_CHECKING:  # torch takes seconds to import, and poisoning a data set does without
     import torch
 
-_TORCH_GLOBALS = threading.RLock()
+_GLOBALS = threading.RLock()
 
 RandomState = int | np.random.RandomState | None
 
@@ -31,12 +32,13 @@ def resolve_seed(random_state: RandomState) -> int:
     Returns
     -------
     int
-        A seed in ``[0, 2**31)``.
+        A seed in ``[0, 2**32)``.
     """
     if isinstance(random_state, int | np.integer) and not isinstance(random_state, bool):
-        if random_state < 0:
+        if not 0 <= random_state < 2**32:
             raise ValueError(
-                f"random_state must be 0 or larger, got {random_state}; pass another integer."
+                f"random_state must be from 0 to {2**32 - 1}, got {random_state}; pass another "
+                "integer."
             )
         return int(random_state)
     if random_state is None:
@@ -70,9 +72,24 @@ def torch_globals_from(seed: int, name: str) -> Iterator[None]:
 
     in_use = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
     devices = range(torch.cuda.device_count()) if in_use else []
-    with _TORCH_GLOBALS, torch.random.fork_rng(devices=devices):
+    with _GLOBALS, torch.random.fork_rng(devices=devices):
         drawn = int(numpy_stream(seed, name).integers(2**62))
         torch.default_generator.manual_seed(drawn)
         if in_use:  # else torch.manual_seed would queue a seed for whenever CUDA comes to be used
             torch.cuda.manual_seed_all(drawn)
         yield
+
+
+@contextmanager
+def global_generators_kept() -> Iterator[None]:
+    """Put Python's and NumPy's global generators back as they were before what is done inside.
+
+    For code that draws from them. Threads take turns, as in :func:`torch_globals_from`.
+    """
+    with _GLOBALS:
+        python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
+        try:
+            yield
+        finally:
+            random.setstate(python)
+            np.random.set_state(numpy)  # noqa: NPY002

@@ -67,10 +67,11 @@ def check_images(X: Any, *, name: str = "X", unit: bool = False) -> Images:
                 "it, or pass real numbers."
             )
         return np.ascontiguousarray(array, np.uint8)
-    if not (np.isfinite(low) and np.isfinite(high)):
+    largest = np.finfo(np.float32).max
+    if not -largest <= low <= high <= largest:
         raise ValueError(
-            f"{name} must hold finite values, got NaN or infinity; remove these images or fill "
-            "the gaps."
+            f"{name} must hold finite values, at most {largest:.1e}, got NaN, infinity or larger "
+            "ones; remove these images or fill the gaps."
         )
     if unit and (low < 0 or high > 1):
         raise ValueError(

@@ -97,7 +97,7 @@ class ImageInputs(NeuralClassifier):
             moments += np.stack([part.sum(axis=(0, 2, 3)), (part**2).sum(axis=(0, 2, 3))])
         mean, square = moments / (X.size / X.shape[1])
         deviation = np.sqrt(np.maximum(square - mean**2, 0))
-        deviation[deviation <= 1e-6 * (np.abs(mean) + 1e-6)] = 1.0
+        deviation[deviation <= np.maximum(1e-6 * np.abs(mean), np.finfo(np.float32).tiny)] = 1.0
         shape = (1, -1, 1, 1)
         return mean.astype(np.float32).reshape(shape), deviation.astype(np.float32).reshape(shape)
 

@@ -122,7 +122,12 @@ class Array:
     def unpack(self, name: str, node: Any, store: Store) -> Any:
         """Undo ``pack``."""
         there = take({name: node}, name, bool)
-        return store.get(name, self.dtype, *self.axes) if there or not self.optional else None
+        if not there and self.optional:
+            return None
+        array = store.get(name, self.dtype, *self.axes)
+        if not np.isfinite(array).all():
+            raise damaged(f"{name!r} has values that are not finite", "arrays.npz")
+        return array
 
 
 @dataclass(frozen=True)

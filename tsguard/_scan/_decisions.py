@@ -107,7 +107,7 @@ def _read_row(
 ) -> Decision:
     cells = [cell.strip() for cell in row] + [""] * (3 - len(row))
     index, kind, label = cells[0], cells[1].lower(), cells[2]
-    if len(cells) > 3 or not index.isdigit() or int(index) >= n_samples:
+    if len(cells) > 3 or not (index.isascii() and index.isdecimal()) or int(index) >= n_samples:
         raise ValueError(
             f"{path} must hold an index from 0 to {n_samples - 1}, a decision and a label, got "
             f"{','.join(row)!r} in row {number}; correct it."

@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +16,7 @@ import numpy as np
 
 from tsguard._atomic import explain, file_in_one_go
 from tsguard._scan._folder import MODEL, REPORT
-from tsguard._tables import Options, Row, check_file, read_chunks
+from tsguard._tables import Options, Row, check_file, named_columns, read_chunks
 from tsguard._validation import to_panel
 
 if TYPE_CHECKING:
@@ -36,10 +36,10 @@ def predict_file(
     out: str | os.PathLike[str] | None = None,
     *,
     device: str = "cpu",
-    label_column: str | None = None,
-    id_column: str | None = None,
-    time_column: str | None = None,
-    ignore: tuple[str, ...] = (),
+    label_column: str | int | None = None,
+    id_column: str | int | None = None,
+    time_column: str | int | None = None,
+    ignore: Sequence[str | int] = (),
     chunk_size: int = CHUNK,
 ) -> "pd.DataFrame | None":
     """Predict the class of every series of a file, which may be larger than memory.
@@ -59,9 +59,9 @@ def predict_file(
         File to write, .csv or .json; it appears in one go.
     device : str, default="cpu"
         Where a model from a folder predicts; ``"auto"`` takes CUDA where present.
-    label_column, id_column, time_column : str, optional
+    label_column, id_column, time_column : str or int, optional
         Columns of a table, by name or by number from 1, where they are not detected.
-    ignore : tuple of str, optional
+    ignore : sequence of str or int, optional
         Columns of a table to leave aside.
     chunk_size : int, default=2048
         Series held in memory at a time.
@@ -80,10 +80,17 @@ def predict_file(
         If a file can't be read or written.
     ValueError
         If the model or the data are wrong, or do not fit together.
+    sklearn.exceptions.NotFittedError
+        If the model is a classifier that has not been fitted.
+    TypeError
+        If the model is neither a folder nor a classifier.
     ImportError
         If a package for the data's format is missing.
     """
-    options = Options(None, label_column, id_column, time_column, tuple(ignore))
+    columns = named_columns(
+        ignore, label_column=label_column, id_column=id_column, time_column=time_column
+    )
+    options = Options(None, **columns)
     predictions = iter_predictions(model, data, options, device=device, chunk_size=chunk_size)
     if out is None:
         import pandas as pd
@@ -106,6 +113,10 @@ def iter_predictions(
         raise ValueError(f"chunk_size must be 1 or larger, got {chunk_size}; pass a positive one.")
     check_file(Path(data), "DATA")  # before torch is imported
     classifier = load_model(model, device) if isinstance(model, str | os.PathLike) else model
+    if not hasattr(classifier, "classes_"):
+        from sklearn.utils.validation import check_is_fitted
+
+        check_is_fitted(classifier)  # says so of what is no estimator, too
     options = replace(options, n_values=classifier.n_channels_ * classifier.n_timepoints_)
     index = 0
     for rows in read_chunks(data, options, chunk_size):

@@ -5,7 +5,7 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -20,7 +20,14 @@ from tsguard._random import resolve_seed
 from tsguard._scan._decisions import Decision, Reviewed, apply_decisions, read_decisions
 from tsguard._scan._finding import Finding, audit, finding_of
 from tsguard._scan._folder import check_replaceable
-from tsguard._tables import Options, SeriesFile, Values, open_reader, series_of
+from tsguard._tables import (
+    Options,
+    SeriesFile,
+    Values,
+    named_columns,
+    open_reader,
+    series_of,
+)
 from tsguard._validation import Panel, to_panel
 
 if TYPE_CHECKING:
@@ -93,10 +100,10 @@ def scan(
     decisions: str | os.PathLike[str] | None = None,
     train: bool = True,
     checkpoint: str | os.PathLike[str] | None = None,
-    label_column: str | None = None,
-    id_column: str | None = None,
-    time_column: str | None = None,
-    ignore: tuple[str, ...] = (),
+    label_column: str | int | None = None,
+    id_column: str | int | None = None,
+    time_column: str | int | None = None,
+    ignore: Sequence[str | int] = (),
     random_state: int = 0,
     verbose: bool = False,
     say: Say | None = None,
@@ -122,9 +129,9 @@ def scan(
     checkpoint : str or path, optional
         Folder in which the training is kept between epochs: after an interruption, the same call
         goes on from there. What is kept is removed once the report is written.
-    label_column, id_column, time_column : str, optional
+    label_column, id_column, time_column : str or int, optional
         Columns of a table, by name or by number from 1, where they are not detected.
-    ignore : tuple of str, optional
+    ignore : sequence of str or int, optional
         Columns of a table to leave aside.
     random_state : int, default=0
         Seed of audit and training.
@@ -165,9 +172,12 @@ def scan(
     from tsguard._scan._report import write_report
 
     say = say or (lambda _: None)
-    options = Options(_path(labels), label_column, id_column, time_column, tuple(ignore))
+    columns = named_columns(
+        ignore, label_column=label_column, id_column=id_column, time_column=time_column
+    )
+    options = Options(_path(labels), **columns)
     inputs = [_path(one) for one in (data, labels, decisions)]
-    target = Path(out).expanduser().absolute()
+    target = Path(out).expanduser().resolve()  # of a link: what it points to
     check_replaceable(target, inputs, decisions is not None)
     reader = open_reader(data, options)  # what is wrong with it is said before anything else
     say(f"reading {data}")
@@ -175,7 +185,7 @@ def scan(
     decided = [] if decisions is None else read_decisions(Path(decisions), source.labels)
     reviewed = apply_decisions(decided, source.labels)
     check_classes(source, reviewed)
-    resolve_seed(random_state)
+    random_state = resolve_seed(random_state)
     settings = {"train": train, "random_state": random_state, **parameters}
     if train:
         check_parameters(parameters)

@@ -1,6 +1,6 @@
 """Labelled series in files: .ts, .tsv, .txt, .arff, .npz, .csv and .parquet."""
 
-from tsguard._tables._reader import Options, Row, Values, text_errors
+from tsguard._tables._reader import Options, Row, Values, named_columns, text_errors
 from tsguard._tables._series import (
     FORMATS,
     SeriesFile,
@@ -18,6 +18,7 @@ __all__ = [
     "SeriesFile",
     "Values",
     "check_file",
+    "named_columns",
     "open_reader",
     "read_chunks",
     "read_series",

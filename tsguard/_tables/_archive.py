@@ -8,7 +8,16 @@ from typing import Any
 import numpy as np
 
 from tsguard._dataset_files import is_regression
-from tsguard._tables._reader import Decide, Mark, Reader, Row, Values, check_filled, numbers
+from tsguard._tables._reader import (
+    Decide,
+    Mark,
+    Reader,
+    Row,
+    Values,
+    check_filled,
+    numbers,
+    shorten,
+)
 
 
 class _LineReader(Reader):
@@ -140,11 +149,21 @@ class TsReader(_LineReader):
             text, label = self._split_label(text, number)
             text, label = text[:-1], label.strip()
             if label not in self._classes:
-                label = self._spelling.get(label.lower(), label)
+                label = self._declared(label, number)
         values = self._channels(text.split(":"), number)
         self._first = self._first or values.shape
         self._check_shape(values, self._first, self._equal, number)
         return Row(values, label, f"row {number}")
+
+    def _declared(self, label: str, number: int) -> str:
+        """Return a label as the header spells it, or refuse one that it does not have."""
+        if self._classes and label and label != "?" and label.lower() not in self._spelling:
+            raise ValueError(
+                f"{self.path} must hold labels that its @classLabel line names "
+                f"{shorten(', '.join(sorted(self._classes)))}, got {label!r} in row {number}; "
+                "correct the label, or add it to the line."
+            )
+        return self._spelling.get(label.lower(), label)
 
     def _split_label(self, text: str, number: int) -> tuple[str, str]:
         head, colon, label = text.rpartition(":")

@@ -18,7 +18,13 @@ TIMES = (
     *("time", "t", "timestamp", "time_step", "timestep", "step", "timepoint"),
     *("datetime", "date"),
 )
-_NUMBERED = re.compile(r"(.*?)[ _.\[-]?(\d+)\]?")
+# The channel, its separator and the number of a column: "x_3", "x[3]", "3", "t_-3", "t-3".
+_NUMBERED = re.compile(r"(.*?)([ _.\[]-?|-)?(\d+)\]?")
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
+#: Dates and times, which end with a number too: 2024-01-31, 31.1.2024, 2024-01, 2024Q1, 12:30.
+_DATE = re.compile(
+    r"\d{4}[-/.]\d{1,2}\b.*|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}\b.*|\d{4}-?[QW]\d{1,2}|\d{1,2}:\d{2}\b.*"
+)
 
 
 @dataclass(frozen=True)
@@ -131,8 +137,11 @@ def find_layout(
         time = time if time is not None else _named(names, TIMES, free)
         id_ = id_ if id_ is not None else _named(names, IDS, [i for i in free if i != time])
         if time is not None and id_ is None:
-            _refuse_half_long(path, header[time], options)
-            time = None
+            raise ValueError(
+                f"{path} must have a column of series ids beside the time column {header[time]!r}, "
+                "got none with a known name; name it with --id-column, or leave the times aside "
+                f"with --ignore {header[time]!r} if every row is a series."
+            )
         label = label if label is not None else _named_label(names, free)
         free = [i for i in free if i not in (id_, time)]
     nameless = header is None or _is_numbering(header)
@@ -148,14 +157,6 @@ def find_layout(
     if time is not None:
         return Layout(label, id_, time, [[i] for i in values])
     return Layout(label, id_, None, _channels(path, header, values))
-
-
-def _refuse_half_long(path: Path, name: str, options: Options) -> None:
-    if options.time_column is not None:
-        raise ValueError(
-            f"{path} must have a column of series ids beside the time column {name!r}, got none "
-            "with a known name; name it with --id-column."
-        )
 
 
 def _named(names: list[str], known: tuple[str, ...], free: list[int]) -> int | None:
@@ -213,7 +214,8 @@ def _column(path: Path, header: list[str] | None, width: int, name: str) -> int:
 def _channels(path: Path, header: list[str] | None, values: list[int]) -> list[list[int]]:
     """Return the columns of each channel of a wide table, in the order of time.
 
-    Columns called <channel>_<number> are sorted by the number, one channel per name.
+    Columns called <channel>_<number> are sorted by the number, one channel per name; those whose
+    names are numbers are one channel, sorted too; those called by dates or times are one as well.
     """
     names = Counter(header[i].strip() for i in values) if header is not None else Counter()
     twice = next((name for name, count in names.items() if name and count > 1), None)
@@ -222,6 +224,12 @@ def _channels(path: Path, header: list[str] | None, values: list[int]) -> list[l
             f"{path} must name every column of values once, got {twice!r} twice; rename one, or "
             "leave it aside with --ignore and its number."
         )
+    if header is not None:
+        called = [header[i].strip() for i in values]
+        if all(map(_DATE.fullmatch, called)):
+            return [values]
+        if all(map(_NUMBER.fullmatch, called)):
+            return [sorted(values, key=lambda column: float(header[column]))]
     matches = [] if header is None else [_NUMBERED.fullmatch(header[i].strip()) for i in values]
     numbered = [one for one in matches if one is not None]
     if not numbered or header is None:
@@ -234,9 +242,13 @@ def _channels(path: Path, header: list[str] | None, values: list[int]) -> list[l
             f"{path} must have numbered columns of values (such as t_0, t_1), got also {odd!r}; "
             f"leave it aside with --ignore {odd!r}, or name it as --label-column or --id-column."
         )
+    # "t-2, t-1, t0, t1": a sign, where others of the channel have no separator there.
+    joined = {match[1] for match in numbered if not match[2]}
     channels: dict[str, list[tuple[int, int]]] = {}
     for match, column in zip(numbered, values, strict=True):
-        channels.setdefault(match[1], []).append((int(match[2]), column))
+        name, separator, number = match[1], match[2] or "", int(match[3])
+        negative = (separator == "-" and name in joined) or len(separator) == 2
+        channels.setdefault(name, []).append((-number if negative else number, column))
     if len({len(one) for one in channels.values()}) > 1:
         sizes = {name: len(one) for name, one in channels.items()}
         raise ValueError(

@@ -25,11 +25,16 @@ class NpzReader(Reader):
     def __init__(self, path: Path) -> None:
         self.path = path
         with self._damage_named(), zipfile.ZipFile(path) as archive:
-            self._names = [one.removesuffix(".npy") for one in archive.namelist()]
+            entries = archive.namelist()
+            self._names = [one.removesuffix(".npy") for one in entries]
             self._packed = any(one.compress_type for one in archive.infolist())
         if "X" not in self._names:
             raise self._refused(f"no array X (but {', '.join(self._names[:5]) or 'nothing'})")
+        other = next((one for one in entries if not one.endswith(".npy")), None)
+        if other is not None:
+            raise self._refused(f"also the file {other!r}, which is no array")
         self._shape = self._check_header()
+        self._check_others()
         self.has_labels = "y" in self._names
         self.layout = f"NumPy archive, X of shape {self._shape}" + (
             " and y" if self.has_labels else " without y"
@@ -52,6 +57,20 @@ class NpzReader(Reader):
         if fortran and len(shape) > 1:
             raise self._refused("X in Fortran order (make it np.ascontiguousarray)")
         return shape
+
+    def _check_others(self) -> None:
+        """Refuse arrays that the cleaned archive can't have, before any work is done."""
+        for name in self._names:
+            with self._open(name) as stream:
+                try:
+                    dtype = _header(stream)[2]
+                except ValueError as error:
+                    raise self._refused(f"an array {name} that can't be read ({error})") from error
+            if dtype.hasobject and name != "y":
+                raise ValueError(
+                    f"{self.path} must hold arrays of numbers or texts, got Python objects in "
+                    f"{name!r}; save it as texts ({name}.astype(str)), or leave it out."
+                )
 
     @contextmanager
     def _damage_named(self) -> Iterator[None]:

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tsguard._values import is_integer
+
 Values = NDArray[np.float64]
 
 MISSING = frozenset({"", "?", "na", "n/a", "nan", "null", "none"})
@@ -69,6 +71,28 @@ class Options:
             *(("--ignore", one) for one in self.ignore),
         ]
         return [(option, value) for option, value in given if value is not None]
+
+
+def named_columns(
+    ignore: str | int | Sequence[str | int] = (), **columns: str | int | None
+) -> dict[str, Any]:
+    """Return columns that a caller named, by name or number, as :class:`Options` takes them."""
+    alone = isinstance(ignore, str) or is_integer(ignore)
+    several = (ignore,) if alone else tuple(ignore)  # type: ignore[arg-type]
+    given: dict[str, Any] = {
+        name: None if value is None else _column_name(value, name)
+        for name, value in columns.items()
+    }
+    return given | {"ignore": tuple(_column_name(one, "ignore") for one in several)}
+
+
+def _column_name(value: object, name: str) -> str:
+    if not (isinstance(value, str) or is_integer(value)):
+        raise TypeError(
+            f"{name} must be a column's name or number, got {type(value).__name__}; give a text "
+            "or an integer."
+        )
+    return str(value)
 
 
 @dataclass(frozen=True)

@@ -286,10 +286,20 @@ def _typed(reader: Reader, raw: list[Any], places: list[str], is_text: bool) -> 
             f"in {places[worst]}; name the classes, or bin the values into classes."
         )
     if labels.dtype.kind == "U" and (is_text or reader.typed_labels):
-        try:
-            values = labels.astype(np.float64)
-        except ValueError:
-            return labels
-        if np.isfinite(values).all() and (values == np.floor(values)).all():
-            return values.astype(np.int64)
+        return _as_integers(labels)
     return labels
+
+
+def _as_integers(labels: NDArray[np.str_]) -> NDArray[Any]:
+    """Return texts as integers if they all are whole numbers that fit in 64 bits, else as texts."""
+    texts = labels.tolist()
+    try:
+        return np.array([int(text) for text in texts], np.int64)
+    except (ValueError, OverflowError):
+        pass
+    try:
+        values = np.array([float(text) for text in texts])
+    except ValueError:
+        return labels
+    exact = (np.abs(values) < 2**53) & (values == np.floor(values))  # larger ones would be merged
+    return values.astype(np.int64) if exact.all() else labels

@@ -62,8 +62,13 @@ def check_target(target: Any, classes: Labels, mode: str) -> Any:
                 "every class is mapped to the next one."
             )
         return None
-    if not isinstance(target, list | tuple | np.ndarray) or np.ndim(target) == 0:
+    if np.ndim(target) == 0:
         return _known_label(target, classes)
+    if np.ndim(target) > 1:
+        raise ValueError(
+            f"target must be a class or a flat sequence of classes, got shape {np.shape(target)}; "
+            "pass a list of classes."
+        )
     targets = tuple(_known_label(one, classes) for one in target)
     if len(targets) == 1:
         return targets[0]

@@ -180,9 +180,10 @@ class NABClassifier(Defense):
 def nearest_centre(
     features: NDArray[np.float64], codes: NDArray[np.int64], trusted: NDArray[np.bool_]
 ) -> NDArray[np.int64]:
-    """Return the class (code) of the nearest centre, by cosine, for every sample.
+    """Return the class (code) of the nearest centre for every sample, by Euclidean distance.
 
-    A centre is the mean of the trusted members of a class, or of all where none is trusted.
+    Features are scaled to length 1. A centre is the mean of the trusted members of a class, or of
+    all where none is trusted.
     """
     lengths = np.linalg.norm(features, axis=1, keepdims=True)
     unit = features / np.maximum(lengths, 1e-12)

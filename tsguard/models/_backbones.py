@@ -8,13 +8,16 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from tsguard._random import torch_globals_from
-from tsguard._values import unknown_name_error
+from tsguard._values import is_integer, unknown_name_error
 from tsguard.models._tsai import find_tsai_class
 from tsguard.models._two_heads import TwoHeadNetwork, record_outputs
 
 Backbone = str | nn.Module
+
+WRAPPER_SHARE = 0.75  # of a network's parameters that a first child has if it only wraps the rest
 
 
 @dataclass(frozen=True)
@@ -112,9 +115,28 @@ def check_backbone(name: str) -> None:
 
 
 def _own_stages(main: nn.Module) -> tuple[str, ...]:
-    """Return the stages that a module names itself (``stage_names``), or its direct children."""
+    """Return the stages that a module names itself (``stage_names``), or else its children.
+
+    A first child that is nearly the whole network is a wrapper, whose children are the stages; and
+    what has nothing to learn (a flattening, say) is none.
+    """
     named: tuple[str, ...] | None = getattr(main, "stage_names", None)
-    return named or tuple(name for name, _ in main.named_children())
+    if named:
+        return named
+    prefix, stages = "", dict(main.named_children())
+    while stages:
+        name, first = next(iter(stages.items()))
+        inner = dict(first.named_children())
+        if not inner or _n_parameters(first) < WRAPPER_SHARE * _n_parameters(main):
+            break
+        prefix, stages = f"{prefix}{name}.", inner
+    learning = [name for name, stage in stages.items() if _n_parameters(stage)]
+    return tuple(prefix + name for name in learning or stages)
+
+
+def _n_parameters(module: nn.Module) -> int:
+    """Return the number of parameters; those of a lazy layer, not known yet, count as one."""
+    return sum(1 if is_lazy(one) else one.numel() for one in module.parameters())
 
 
 def _build_tsai(name: str, sample: torch.Tensor, n_classes: int) -> nn.Module:
@@ -139,7 +161,7 @@ def _attach_candidates(
     """Return the sub-modules at which the trap head may attach, the preferred one first."""
     if attach_at == "auto":
         return tuple(stages)
-    if isinstance(attach_at, int) and not isinstance(attach_at, bool):
+    if is_integer(attach_at):
         if not 0 <= attach_at < len(stages):
             raise ValueError(
                 f"attach_at must be a stage index from 0 to {len(stages) - 1}, got {attach_at}; "

@@ -2,16 +2,15 @@
 
 import importlib
 import inspect
-import random
 import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
 
-import numpy as np
 from torch import nn
 
+from tsguard._random import global_generators_kept
 from tsguard._values import near_names
 
 
@@ -39,7 +38,7 @@ def find_tsai_class(name: str) -> type[nn.Module]:
 
 def _import_tsai_module(name: str) -> ModuleType:
     """Import the module of tsai that holds a model; most models have one of their own name."""
-    with warnings.catch_warnings(), _without_broken_torchvision(), _global_generators_kept():
+    with warnings.catch_warnings(), _without_broken_torchvision(), global_generators_kept():
         # tsai, and fastai under it, call APIs that torch has deprecated: nothing that a user of
         # tsguard could act on.
         warnings.simplefilter("ignore")
@@ -52,17 +51,6 @@ def _import_tsai_module(name: str) -> ModuleType:
                     "run `pip install tsai` or pass a torch module as backbone."
                 ) from error
             return importlib.import_module("tsai.models.all")
-
-
-@contextmanager
-def _global_generators_kept() -> Iterator[None]:
-    """Put the global generators back as they were: something in this import draws from them."""
-    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
-    try:
-        yield
-    finally:
-        random.setstate(python)
-        np.random.set_state(numpy)  # noqa: NPY002
 
 
 @contextmanager

@@ -81,7 +81,9 @@ def doubtful_members(candidates: list[Candidate], n_samples: int) -> Mask:
 
 def is_doubtful(one: Candidate, candidates: list[Candidate]) -> bool:
     """Return whether a candidate's members are doubted; see :func:`doubtful_members`."""
-    share = np.exp(one.statistics.get("class_share", 0.0))  # of many labels: no class_share
+    if "class_share" not in one.statistics:  # a group under many labels
+        return False
+    share = np.exp(one.statistics["class_share"])
     too_large = share > MAX_DOUBTED_SHARE or one.members.mean() > MAX_SHARE
     if not PRECAUTION < one.log_odds <= 0 or too_large:
         return False

@@ -59,7 +59,9 @@ def accuse_denied(
     several = np.bincount(codes[elsewhere], minlength=votes.shape[1])[codes] > 1
     elsewhere &= several | plainly
     return [
-        _joined(one, elsewhere & _carry(one, codes), plainly, codes) if one.log_odds > 0 else one
+        _joined(one, elsewhere & _carry(one, codes), plainly, codes)
+        if one.log_odds > 0 and not one.by_pattern_alone  # whose members keep their labels
+        else one
         for one in candidates
     ]
 

@@ -9,6 +9,7 @@ from tsguard.suspicion._views import Embedding
 from tsguard.suspicion._votes import NEIGHBOURS, Codes, nearest
 
 COPY = 0.1  # distance of a copy, as a share of the usual one to the last of a few neighbours
+SAME = 1e-4  # ... and as a share of a sample's size, whatever is usual: far above rounding errors
 
 
 def distinct_samples(view: Embedding, codes: Codes) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -36,8 +37,10 @@ def distinct_samples(view: Embedding, codes: Codes) -> tuple[NDArray[np.intp], N
     distances = np.stack([np.linalg.norm(view - view[own], axis=1) for own in neighbours.T], axis=1)
     # A few series with one trigger are near each other beside all others, yet no copies.
     usual = np.minimum(distances[:, -1:], np.median(distances[:, -1]))
+    # Of more copies than neighbours are looked at, the last is as near as the first.
+    rounding = SAME * np.median(np.linalg.norm(view, axis=1))
     same = codes[neighbours] == codes[:, np.newaxis]
-    rows, columns = np.nonzero(same & (distances <= COPY * usual))
+    rows, columns = np.nonzero(same & (distances <= np.maximum(COPY * usual, rounding)))
     pairs = coo_array((np.ones(len(rows)), (rows, neighbours[rows, columns])), (n_samples,) * 2)
     copies = connected_components(pairs, directed=False)[1]
     _, kept, place = np.unique(copies, return_index=True, return_inverse=True)

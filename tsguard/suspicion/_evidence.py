@@ -19,7 +19,14 @@ from tsguard.suspicion._signature import Signature
 from tsguard.suspicion._true_classes import true_classes
 from tsguard.suspicion._verdict import UNKNOWN, Verdict
 from tsguard.suspicion._views import Views
-from tsguard.suspicion._votes import Codes, Floats, collect_votes, other_classes, trusted_votes
+from tsguard.suspicion._votes import (
+    Codes,
+    Floats,
+    Mask,
+    collect_votes,
+    other_classes,
+    trusted_votes,
+)
 
 # Below these nothing is ever suspected: poison can't be told from chance, and in samples of a few
 # values every view sees the same, so that half a class looks like a group of its own.
@@ -27,6 +34,7 @@ MIN_SAMPLES, MIN_VALUES = 20, 10
 # Share of the votes that a recovered class needs. On the tuning sets the class was right for 93 %
 # of the suspects above it and for 38 % of the others, which are better not taught a class.
 SETTLED = 0.7
+AGREED = 0.3  # ... and share that two of the three witnesses must give it
 JURY = 20  # members count as one witness: they resemble each other, and the head errs on all alike
 CONFIRMED = 0.5  # share of the main head's beliefs that lets a withheld sample back in
 ACCUSED = "looks like another class and shares a pattern with other suspects"
@@ -150,14 +158,10 @@ def decide(
     recovered = np.where(suspect, UNKNOWN, codes)
     if beliefs is not None:
         withheld &= beliefs[np.arange(len(codes)), codes] < CONFIRMED
-        believed = other_classes(beliefs, codes)
-        votes = other_classes(np.median([*evidence.classes, believed], axis=0), codes)
-        # Whom the evidence knows nothing of (isolated at a fixed rate) the main head alone judges.
-        known = evidence.classes.sum(axis=(0, 2), keepdims=True)[0] > 0
-        votes = np.where(known, votes, believed)
+        classes, is_settled = _told_classes(evidence, codes, beliefs)
         first = top_share(np.where(suspect, suspicion, -1), suspect.mean() * recovery_rate)
-        settled = suspect & first & (votes.max(axis=1) > SETTLED)
-        recovered[settled] = votes.argmax(axis=1)[settled]
+        settled = suspect & first & is_settled
+        recovered[settled] = classes[settled]
     alone = [one for one in candidates if one.by_pattern_alone]
     label_kept = suspect & accused_members(alone, len(codes))
     recovered[label_kept] = codes[label_kept]
@@ -191,12 +195,30 @@ def weigh_denials(candidate: Candidate, codes: Codes, beliefs: Floats) -> Candid
     target, members = candidate.targets[0], candidate.members
     denied = beliefs[:, target] < CONFIRMED
     rest = (codes == target) & ~members & ~candidate.nearby
-    in_rest = np.clip(denied[rest].mean(), 0.05, 0.95) if rest.any() else 0.5
+    if not rest.any() or not beliefs.any():  # nothing to compare with, or a head that never spoke
+        return candidate
+    in_rest = np.clip(denied[rest].mean(), 0.05, 0.95)
     elsewhere = np.clip(denied[codes != target].mean(), 0.05, 0.95)
     n_denied, n_granted = denied[members].sum(), (~denied[members]).sum()
     evidence = n_denied * np.log(elsewhere / in_rest)
     evidence += n_granted * np.log((1 - elsewhere) / (1 - in_rest))
     return replace(candidate, log_odds=candidate.log_odds + max(0.0, float(evidence) / JURY))
+
+
+def _told_classes(evidence: Evidence, codes: Codes, beliefs: Floats) -> tuple[Codes, Mask]:
+    """Return the likeliest class of every sample but the given one, and whether it is settled.
+
+    Of the three witnesses' shares of each class the middle one counts. They are made to sum to 1
+    again, which is no reason to believe a class that two hardly think of.
+    """
+    believed = other_classes(beliefs, codes)
+    middle = np.median([*evidence.classes, believed], axis=0)
+    # Whom the evidence knows nothing of (isolated at a fixed rate) the main head alone judges.
+    known = evidence.classes.sum(axis=(0, 2), keepdims=True)[0] > 0
+    middle = np.where(known, middle, believed)
+    shares = other_classes(middle, codes)
+    settled: Mask = (shares.max(axis=1) > SETTLED) & (middle.max(axis=1) > AGREED)
+    return shares.argmax(axis=1), settled
 
 
 def _suspicion(candidates: list[Candidate], codes: Codes) -> Floats:

@@ -6,6 +6,7 @@ import numpy as np
 
 from tsguard.suspicion._votes import Codes, Floats, Mask, Votes
 
+AGREEING_VIEWS = 3  # that must contradict a group, as one does by chance; there are at least three
 SAY_OF_OTHERS = 0.5  # of other classes in what is usual in this one: samples for each member
 PLAIN = 2.5  # log of a signature that natural groups hardly reach ...
 PLAIN_SIZE, PLAIN_SHARE = 4, 0.05  # ... if they have so many members, and are so much of the set
@@ -76,8 +77,7 @@ def group_statistics(
     of_core = contradicted[:, np.flatnonzero(core)].sum(axis=1)
     in_core = (of_core + few * usual) / (core.sum() + few)
     usual = np.maximum(usual, in_core)
-    # The third best view: a chance hit of one view is not enough.
-    gap = np.sort(in_group.mean(axis=1) - np.clip(usual, 0.01, 0.99))[-3]
+    gap = np.sort(in_group.mean(axis=1) - np.clip(usual, 0.01, 0.99))[-AGREEING_VIEWS]
     statistics = {
         "strength": strength,
         "gap": gap,

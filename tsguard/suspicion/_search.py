@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -64,8 +65,14 @@ FEW = 0.3  # content alone adds at most this share to a group, else it is ordina
 ALONE, ALONE_WEIGHT, ALONE_SHARE = 20.0, 3.0, 0.04
 MIN_LABELS, MIN_SCATTERED = 1.5, 3  # effective number of labels, and size, of a scattered group
 
-Weighed = tuple[float, dict[str, float], Mask, Floats]
-"""Log-odds of a group, the statistics behind them, its members and everybody's signature."""
+
+class Weighed(NamedTuple):
+    """A group: its log-odds, the statistics behind them, its members, everybody's signature."""
+
+    odds: float
+    statistics: dict[str, float]
+    members: Mask
+    scores: Floats
 
 
 def find_candidates(
@@ -92,11 +99,11 @@ def find_candidates(
     """
     searches = [_Search(signature, votes, codes, code) for code in np.unique(codes)]
     found = [(one, groups) for one in searches if (groups := one.groups(rng))]
-    accused = [one.candidate(groups) for one, groups in found if groups[0][0] > 0]
+    accused = [one.candidate(groups) for one, groups in found if groups[0].odds > 0]
     candidates = accused + [
         one.candidate(groups + one.groups_like(accused), accused)
         for one, groups in found
-        if groups[0][0] <= 0
+        if groups[0].odds <= 0
     ]
     explained = accused_members(candidates, len(codes))
     scattered = _scattered(signature, votes, codes, explained, rng)
@@ -127,8 +134,8 @@ class _Search:
         groups = find_groups(self._signature, self._votes, self._in_class, rng)
         groups = groups[:, groups.sum(axis=0) <= self._largest]
         self._weighed = self._weigh(groups)
-        found = sorted(self._weighed, key=lambda one: -one[0])[:N_SPREAD]
-        return sorted(found + self._spread(found), key=lambda one: -one[0])
+        found = sorted(self._weighed, key=lambda one: -one.odds)[:N_SPREAD]
+        return sorted(found + self._spread(found), key=lambda one: -one.odds)
 
     def groups_like(self, accused: list[Candidate]) -> list[Weighed]:
         """Return those who have the pattern of an accused group, and what they grow into."""
@@ -143,7 +150,7 @@ class _Search:
     def candidate(self, groups: list[Weighed], accused: Sequence[Candidate] = ()) -> Candidate:
         """Return the likeliest group, rid of its natural part and joined by its stragglers."""
         odds, statistics, group, score = max(
-            groups, key=lambda one: one[0] + RELATED * is_related(one[2], accused)
+            groups, key=lambda one: one.odds + RELATED * is_related(one.members, accused)
         )
         in_class, margin = self._in_class, self._votes.margin
         members, score = self._without_natural_part(group, score)
@@ -163,7 +170,7 @@ class _Search:
         It is one of those that :meth:`groups` has looked at. Not a few odd series, nor most of the
         class, as what a whole class shares is its content.
         """
-        apart = [self._apart(members, scores) for _, _, members, scores in self._weighed]
+        apart = [self._apart(one.members, one.scores) for one in self._weighed]
         if max(apart, default=0.0) <= ALONE:
             return []
         group = self._weighed[int(np.argmax(apart))]
@@ -187,21 +194,21 @@ class _Search:
 
     def _weigh_one(self, members: Mask, scores: Floats, was_pair: float = 0.0) -> Weighed:
         if members.sum() > self._largest:
-            return -np.inf, {}, members, scores
+            return Weighed(-np.inf, {}, members, scores)
         statistics = group_statistics(
             members, scores, self._in_class, self._votes, self._other_sizes
         )
         statistics["pair"] = max(statistics["pair"], was_pair)
-        return log_odds(statistics), statistics, members, scores
+        return Weighed(log_odds(statistics), statistics, members, scores)
 
     def _spread(self, groups: list[Weighed]) -> list[Weighed]:
         """Return the groups anew, asked for with those who carry the pattern under other labels."""
         contradicted = self._votes.margin > 0
         found = []
-        for _, statistics, members, scores in groups:
-            spread = _spread(self._signature, members, scores, self._in_class, contradicted)
+        for one in groups:
+            spread = _spread(self._signature, one.members, one.scores, self._in_class, contradicted)
             if spread is not None:
-                found.append(self._weigh_one(*spread, statistics.get("pair", 0.0)))
+                found.append(self._weigh_one(*spread, one.statistics.get("pair", 0.0)))
         return found
 
     def _without_natural_part(self, group: Mask, scores: Floats) -> tuple[Mask, Floats]:
@@ -213,12 +220,12 @@ class _Search:
         parts = two_patterns(self._signature, group)
         if parts is None:
             return group, scores
-        unlikely, likely = sorted(self._weigh(np.array(parts).T), key=lambda one: one[0])
-        if unlikely[0] >= min(PRECAUTION, likely[0] - CLEARLY):
+        unlikely, likely = sorted(self._weigh(np.array(parts).T), key=lambda one: one.odds)
+        if unlikely.odds >= min(PRECAUTION, likely.odds - CLEARLY):
             return group, scores
-        grown = regrow(self._signature, self._votes, self._in_class, likely[2])
-        regrown = self._weigh(grown[:, np.newaxis])
-        return max(likely, *regrown, key=lambda one: one[0])[2:]
+        grown = regrow(self._signature, self._votes, self._in_class, likely.members)
+        best = max(likely, *self._weigh(grown[:, np.newaxis]), key=lambda one: one.odds)
+        return best.members, best.scores
 
 
 def _spread(

@@ -26,6 +26,7 @@ GROWTH, FREE_GROWTH = 3, 10  # size after a step: at most three times that befor
 HELPED_SIGNATURE = 1.0  # deviations that do where the content contradicts the label as well
 APART = 0.05  # support across two parts of a group, relative to that within, that is none
 MAX_STARTS, MAX_MOVES = 32, 20  # of the search for a split into two groups
+MAX_SPLIT = 2000  # members of a group that is split: every one is compared with every other
 MIN_MEMBERS = 2  # what one sample alone has is no pattern
 YARDSTICK = 1000  # samples outside a class, at most, that say what is usual there
 ONE_DEVIATION = (0.16, 0.5, 0.84)  # quantiles one deviation below, at and above the middle
@@ -269,6 +270,8 @@ def two_patterns(signature: Signature, group: Mask) -> tuple[Mask, Mask] | None:
         Each of at least ``MIN_MEMBERS`` samples.
     """
     rows = np.flatnonzero(group)
+    if len(rows) > MAX_SPLIT:
+        return None
     support = signature.affinity(rows, np.arange(len(rows)))
     np.fill_diagonal(support, 0)
     # Every start is a member with the half of the group that is nearest to it.

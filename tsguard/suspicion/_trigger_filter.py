@@ -76,7 +76,29 @@ def fit_trigger_filter(blocks: list[Block], members: Mask) -> Floats | None:
 
 
 def trigger_probability(blocks: list[Block], trigger_filter: Floats) -> Floats:
-    """Return from 0 to 1 how surely each sample has what the suspects had, ``(n_samples,)``."""
+    """Return from 0 to 1 how surely each sample has what the suspects had.
+
+    Parameters
+    ----------
+    blocks : list of ndarray of shape (n_samples, n_features of the block)
+        The same features that the filter was learned from.
+    trigger_filter : ndarray of shape (n_features + 1,)
+        As :func:`fit_trigger_filter` returned it.
+
+    Returns
+    -------
+    ndarray of shape (n_samples,)
+
+    Raises
+    ------
+    ValueError
+        If the filter is of other features.
+    """
     features = np.hstack([block.reshape(len(block), -1) for block in blocks])
+    if trigger_filter.shape != (features.shape[1] + 1,):
+        raise ValueError(
+            f"trigger_filter_ must have shape ({features.shape[1] + 1},) for this network and "
+            f"these series, got {trigger_filter.shape}; fit again, or load another copy."
+        )
     probability: Floats = expit(features @ trigger_filter[:-1] + trigger_filter[-1])
     return probability

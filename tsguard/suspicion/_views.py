@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import dct, idct
 
+from tsguard._random import global_generators_kept
 from tsguard._validation import Panel
 
 Embedding = NDArray[np.float32]
@@ -19,6 +20,9 @@ SPECTRUM = 2  # place of the spectrum among the plain blocks
 
 VIEW_DIM = 64
 """Principal components kept of each view: distances need no more, and memory stays O(n)."""
+
+PRINCIPAL_LIMIT = 2000
+"""Samples, at most, that tell the components of samples with as many features or more."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,9 @@ def series_views(panel: Panel, rng: np.random.Generator) -> Views:
     # Sums in double precision: float32 drifts by whole deviations on channels far from 0.
     mean = panel.mean((0, 2), dtype=np.float64, keepdims=True)
     deviation = panel.std((0, 2), dtype=np.float64, keepdims=True)
-    series: Panel = ((panel - mean) / (deviation + 1e-8)).astype(np.float32)
+    # What keeps constant channels from a division by 0 must be small beside any unit.
+    least = 1e-8 * min(1.0, 1e3 * float(deviation.max())) or 1.0
+    series: Panel = ((panel - mean) / (deviation + least)).astype(np.float32)
     n_timepoints = series.shape[2]
     cosines = dct(series, axis=2, norm="ortho")
     cuts = [max(3, int(share * n_timepoints)) for share in (0.05, 0.1, 0.2)]
@@ -117,7 +123,8 @@ def _minirocket(series: Panel, n_kernels: int, rng: np.random.Generator) -> Embe
     missing = max(0, 9 - series.shape[2])
     padded = np.pad(series, ((0, 0), (0, 0), (0, missing)), mode="edge").astype(np.float32)
     rocket = MiniRocket(n_kernels=n_kernels, random_state=int(rng.integers(2**31)))
-    return np.asarray(rocket.fit_transform(padded), dtype=np.float32)
+    with global_generators_kept():  # it seeds NumPy's, and draws from it
+        return np.asarray(rocket.fit_transform(padded), dtype=np.float32)
 
 
 def _standardise(features: NDArray[np.float32]) -> Embedding:
@@ -137,10 +144,19 @@ def _principal(features: Embedding) -> Embedding:
     n_samples, n_features = centred.shape
     if n_features <= VIEW_DIM:
         return centred
-    if n_samples <= n_features and n_samples <= 1500:  # the smaller of two equivalent problems
-        values, vectors = np.linalg.eigh(centred @ centred.T)
-        scores: Embedding = vectors[:, -VIEW_DIM:] * np.sqrt(np.maximum(values[-VIEW_DIM:], 0))
+    if (
+        n_features < n_samples and n_features <= PRINCIPAL_LIMIT
+    ):  # the smaller of two equal problems
+        components: Embedding = np.linalg.eigh(centred.T @ centred)[1][:, -VIEW_DIM:]
+        reduced: Embedding = centred @ components
+        return reduced
+    n_asked = min(n_samples, PRINCIPAL_LIMIT)
+    some = centred[np.linspace(0, n_samples - 1, n_asked).astype(int)]
+    values, vectors = np.linalg.eigh(some @ some.T)
+    deviations = np.sqrt(np.maximum(values[-VIEW_DIM:], 0))
+    if n_asked == n_samples:
+        scores: Embedding = vectors[:, -VIEW_DIM:] * deviations
         return scores
-    components: Embedding = np.linalg.eigh(centred.T @ centred)[1][:, -VIEW_DIM:]
-    reduced: Embedding = centred @ components
+    directions = some.T @ (vectors[:, -VIEW_DIM:] / np.maximum(deviations, 1e-12))
+    reduced = centred @ directions
     return reduced
