@@ -70,7 +70,7 @@ def find_evidence(views: Views, codes: Codes, n_classes: int, rng: np.random.Gen
     Parameters
     ----------
     views : Views
-        Label-free embeddings of the training set.
+        Label-free embeddings of the training set, at least three.
     codes : ndarray of shape (n_samples,)
         Given class codes, 0 to n_classes - 1.
     n_classes : int

@@ -103,7 +103,19 @@ def loss_drop_verdict(
 
 
 def top_share(scores: NDArray[np.float64], share: float) -> NDArray[np.bool_]:
-    """Return a mask of the ``round(share * n_samples)`` highest scores."""
+    """Return who has the highest scores.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (n_samples,)
+    share : float
+        Of the samples to take, 0 to 1, rounded to a whole number of them.
+
+    Returns
+    -------
+    ndarray of bool of shape (n_samples,)
+        Of equal scores the first are taken.
+    """
     mask = np.zeros(len(scores), bool)
     mask[np.argsort(-scores, kind="stable")[: round(share * len(scores))]] = True
     return mask

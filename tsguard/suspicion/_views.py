@@ -100,10 +100,18 @@ def series_views(panel: Panel, rng: np.random.Generator) -> Views:
 
 
 def plain_blocks(series: Panel) -> list[Panel]:
-    """Return plain features in which a trigger is a direction, each (n_samples, ...).
+    """Return plain features in which a trigger is a direction.
 
-    The values, the steps between them, the log amplitude spectrum, and the largest steps wherever
-    they are.
+    Parameters
+    ----------
+    series : ndarray of float32 of shape (n_samples, n_channels, n_timepoints)
+        Scaled.
+
+    Returns
+    -------
+    list of ndarray of shape (n_samples, n_channels, n_features of the block)
+        The values, the steps between them, the log amplitude spectrum, and the largest steps
+        wherever they are.
     """
     steps = np.diff(series, axis=2) if series.shape[2] > 1 else series
     largest_steps = np.sort(np.abs(steps), axis=2)[:, :, -5:]

@@ -24,6 +24,7 @@ from tsguard.attacks._networks import (
     train_pair,
 )
 from tsguard.attacks._surrogate import to_arrays, train_trigger
+from tsguard.attacks._weights import Weights
 from tsguard_vision.attacks._base import Array, LearnedImageTrigger
 from tsguard_vision.attacks._surrogate import SurrogateImageTrigger, train_surrogate
 
@@ -113,10 +114,15 @@ class DynamicTrigger(SurrogateImageTrigger):
         return to_arrays(network)
 
     def _change(self, images: Array) -> Array:
-        assert self.weights is not None
-        network = restored_network(self._make(images.shape[1]), self.weights)
-        with torch.inference_mode():
-            return network(torch.from_numpy(images)).numpy()  # type: ignore[no-any-return]
+        return _stamped(self._make(images.shape[1]), self.weights, images)
+
+
+def _stamped(make: Callable[[], StampNetwork], weights: Weights | None, images: Array) -> Array:
+    """Return images (n_samples, n_channels, height, width) as a learned network stamps them."""
+    assert weights is not None
+    with torch.inference_mode():
+        stamped: Array = restored_network(make, weights)(torch.from_numpy(images)).numpy()
+    return stamped
 
 
 class Encoder(StampNetwork):
@@ -224,7 +230,4 @@ class SampleSpecificTrigger(LearnedImageTrigger):
         return to_arrays(courier.encoder)
 
     def _change(self, images: Array) -> Array:
-        assert self.weights is not None
-        network = restored_network(self._make(images.shape[1]), self.weights)
-        with torch.inference_mode():
-            return network(torch.from_numpy(images)).numpy()  # type: ignore[no-any-return]
+        return _stamped(self._make(images.shape[1]), self.weights, images)
