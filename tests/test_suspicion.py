@@ -46,10 +46,12 @@ from tsguard.suspicion._likelihood import (
     SCATTERED_INTERCEPT,
     SCATTERED_WEIGHTS,
     WEIGHTS,
+    WHOLE,
     group_statistics,
     log_odds,
     scattered_statistics,
     size_surplus,
+    whole_of_part,
 )
 from tsguard.suspicion._search import _add_stragglers, _Search
 from tsguard.suspicion._signature import (
@@ -637,9 +639,67 @@ def test_a_class_that_is_larger_by_a_group_speaks_against_it():
     assert abs(size_surplus(18, 200, sizes)) < 0.2
 
 
+def test_a_part_of_the_poison_speaks_against_a_class_that_is_too_large_too_but_less():
+    sizes = np.tile([7, 8, 7, 6], 6)  # 7 to 9 each before 20 of them got the label of another
+    parts = [whole_of_part(n_members, 28, sizes) for n_members in (20, 15, 10, 4)]
+    whole, most, half, few = (surplus for surplus, _ in parts)
+    assert whole > most > half > 1.5 > few
+    assert size_surplus(10, 28, sizes) < 0.5
+    assert [n_poisoned for _, n_poisoned in parts] == [20, 20, 20, 4]  # of a fifth it can't tell
+    # Where a class is as large as the others there is no more to be found.
+    assert whole_of_part(4, 8, sizes) == (size_surplus(4, 8, sizes), 4)
+    assert whole_of_part(4, 50, sizes[:1]) == (0, 4)  # of one other class nothing is usual
+
+
+@pytest.fixture
+def half_found(monkeypatch):
+    """The search in a class of whose poison it finds a half, its groups, labels and the poison."""
+    panel, codes = make_panel(240)
+    poisoned = np.flatnonzero(codes != 0)[:60]
+    panel, labels = plant(panel, codes, poisoned)
+    parts = np.array([np.isin(np.arange(240), poisoned[:n]) for n in (30, 25)])
+    monkeypatch.setattr(_search, "find_groups", lambda *_, **__: parts.T)
+    rng = np.random.default_rng(0)
+    views = series_views(panel, rng)
+    votes = collect_votes(views.content, labels, 3, MANY, rng)
+    search = _Search(Signature(views.signature, rng), votes, labels, 0)
+    monkeypatch.setattr(search, "_spread", lambda _: [])
+    return search, search.groups(rng), labels, poisoned
+
+
+def test_only_the_likeliest_group_of_a_class_is_seen_as_a_part_of_the_poison(half_found):
+    _, (first, second), labels, _ = half_found
+    n_in_class, *others = np.bincount(labels)
+    as_a_part, _ = whole_of_part(int(first.members.sum()), n_in_class, np.array(others))
+    alone = size_surplus(int(second.members.sum()), n_in_class, np.array(others))
+    assert first.statistics["surplus"] == as_a_part > alone + 0.5
+    assert second.statistics["surplus"] == alone
+    for one in (first, second):
+        assert one.odds == pytest.approx(log_odds(one.statistics))
+
+
+def test_an_accused_group_is_filled_up_to_what_makes_its_class_too_large(half_found, monkeypatch):
+    search, groups, labels, poisoned = half_found
+    everybody = labels == 0
+    monkeypatch.setattr(_search, "_add_stragglers", lambda group, *_: group)
+    monkeypatch.setattr(search, "_near", lambda *_: everybody)  # 40 innocents among them
+    best = search.candidate([one._replace(odds=one.odds + 5) for one in groups])
+    assert len(poisoned) - 5 <= best.members.sum() <= len(poisoned)
+    assert best.members[poisoned].sum() >= best.members.sum() - 2
+    assert (best.members | best.nearby == everybody).all()
+    assert not (best.members & best.nearby).any()
+    # One that isn't accused stays as it was found.
+    doubtful = search.candidate([one._replace(odds=-0.5) for one in groups])
+    assert (doubtful.members == groups[0].members).all()
+
+
 @given(st.integers(1, 99), st.lists(st.integers(1, 500), min_size=2, max_size=9))
 def test_the_size_of_a_class_alone_never_settles_anything(n_members, sizes):
-    assert abs(size_surplus(n_members, 100, np.array(sizes))) < 3.1
+    alone = size_surplus(n_members, 100, np.array(sizes))
+    together, n_poisoned = whole_of_part(n_members, 100, np.array(sizes))
+    assert abs(alone) < 3.1
+    assert alone <= together < 3.1
+    assert n_members <= n_poisoned <= WHOLE * n_members
 
 
 def test_a_group_that_outnumbers_all_other_classes_is_no_candidate():

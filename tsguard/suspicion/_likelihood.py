@@ -44,6 +44,7 @@ SCATTERED_WEIGHTS = {
 }
 USUAL_CONFUSION = 0.1  # share of the set: of few contradicted samples, any group is a large part
 USUAL_SPREAD = 0.1  # of the log sizes of classes, counted like two more classes
+WHOLE = 3  # how many times as many as were found may be poisoned
 OWN_SIZE = 0.05  # chance that a class's size says nothing, relative to the likeliest size
 
 
@@ -102,7 +103,7 @@ def few_values(votes: Votes) -> float:
     return max(0.0, float(np.log(FEW_VALUES / votes.n_values)))
 
 
-def size_surplus(n_members: int, n_in_class: int, other_sizes: Codes) -> float:
+def size_surplus(n_members: float, n_in_class: int, other_sizes: Codes) -> float:
     """Return how much better a class without a group fits the sizes of the other classes.
 
     An attacker who gives samples of all classes the label of one makes that class larger than it
@@ -122,6 +123,22 @@ def size_surplus(n_members: int, n_in_class: int, other_sizes: Codes) -> float:
     tails = 1 + distance**2 / (freedom * spread * (1 + 1 / len(other_sizes)))
     whole, without = tails ** (-(freedom + 1) / 2) + OWN_SIZE
     return float(np.log(without / whole))
+
+
+def whole_of_part(n_members: int, n_in_class: int, other_sizes: Codes) -> tuple[float, int]:
+    """Return the surplus of what a group may be a part of, and how many samples that is.
+
+    Of faint or much poison often only a part is found, and the class is still too large without
+    it. So the group may belong to what makes the class larger than the others, if that is at most
+    ``WHOLE`` times as many: the surplus of these counts, less the log of how many times as many
+    they are. If that says less than the group alone, it is its own whole.
+    """
+    alone = size_surplus(n_members, n_in_class, other_sizes)
+    usual = np.exp(np.median(np.log(other_sizes)))
+    too_many = (n_in_class - usual) / (1 + usual / other_sizes.sum())
+    whole = float(np.clip(too_many, n_members, WHOLE * n_members))
+    together = size_surplus(whole, n_in_class, other_sizes) - np.log(whole / n_members)
+    return (float(together), round(whole)) if together > alone else (alone, n_members)
 
 
 def scattered_statistics(

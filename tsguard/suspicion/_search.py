@@ -28,6 +28,7 @@ from tsguard.suspicion._likelihood import (
     group_statistics,
     log_odds,
     scattered_statistics,
+    whole_of_part,
 )
 from tsguard.suspicion._signature import (
     HELPED_SIGNATURE,
@@ -135,7 +136,8 @@ class _Search:
         groups = groups[:, groups.sum(axis=0) <= self._largest]
         self._weighed = self._weigh(groups)
         found = sorted(self._weighed, key=lambda one: -one.odds)[:N_SPREAD]
-        return sorted(found + self._spread(found), key=lambda one: -one.odds)
+        found = sorted(found + self._spread(found), key=lambda one: -one.odds)
+        return [self._as_a_part(one) for one in found[:1]] + found[1:]
 
     def groups_like(self, accused: list[Candidate]) -> list[Weighed]:
         """Return those who have the pattern of an accused group, and what they grow into."""
@@ -146,6 +148,17 @@ class _Search:
         grown = [regrow(self._signature, self._votes, self._in_class, seed) for seed in seeds]
         found = self._weigh(np.array(seeds + grown).T)
         return found + self._spread(found)
+
+    def _as_a_part(self, one: Weighed) -> Weighed:
+        """Return a group as what may be only a part of the poison; see :func:`whole_of_part`.
+
+        Only the likeliest group is seen so: small parts of the poison would win over all of it.
+        """
+        statistics = one.statistics | {"surplus": self._whole(one.members)[0]}
+        return one._replace(odds=log_odds(statistics), statistics=statistics)
+
+    def _whole(self, members: Mask) -> tuple[float, int]:
+        return whole_of_part(int(members.sum()), int(self._in_class.sum()), self._other_sizes)
 
     def candidate(self, groups: list[Weighed], accused: Sequence[Candidate] = ()) -> Candidate:
         """Return the likeliest group, rid of its natural part and joined by its stragglers."""
@@ -159,10 +172,36 @@ class _Search:
         some_may_not = float(np.median(score[members])) < ALL_STAND_OUT
         content_counts = some_may_not or len(self._other_sizes) >= SEVERAL_CLASSES
         members = _add_stragglers(members, score, in_class, margin, content_counts)
-        contradicted = unusually_contradicted(margin, in_class)
-        near = stand_out(score, members, HINT, HINT_SHARE) | (contradicted & content_counts)
-        nearby = ~members & (group | (in_class & near))
-        return Candidate((self._code,), odds, members, nearby, score, statistics)
+        nearby = group | self._near(members, score, content_counts)
+        if odds > 0:
+            members, nearby, score = self._fill_up(members, nearby, score, content_counts)
+        return Candidate((self._code,), odds, members, nearby & ~members, score, statistics)
+
+    def _near(self, members: Mask, scores: Floats, content_counts: bool) -> Mask:
+        """Return who has a hint of a group's signature, or a label that the content contradicts."""
+        contradicted = unusually_contradicted(self._votes.margin, self._in_class)
+        hinted = stand_out(scores, members, HINT, HINT_SHARE)
+        near: Mask = self._in_class & (hinted | (contradicted & content_counts))
+        return near
+
+    def _fill_up(
+        self, members: Mask, nearby: Mask, scores: Floats, content_counts: bool
+    ) -> tuple[Mask, Mask, Floats]:
+        """Return an accused group, who is near it, and their scores, with as many as there must be.
+
+        If the class is too large even without the group, that says how many are still to be found.
+        The most contradicted of those nearby join, and everybody is asked again with them.
+        """
+        members = members.copy()
+        while len(others := np.flatnonzero(self._in_class & nearby & ~members)):
+            n_unseen = self._whole(members)[1] - int(members.sum())
+            if n_unseen == 0:
+                break
+            most_contradicted_first = np.argsort(-self._votes.margin[others], kind="stable")
+            members[others[most_contradicted_first][:n_unseen]] = True
+            scores = self._signature.z_scores(members[:, np.newaxis], self._in_class)[:, 0]
+            nearby = nearby | self._near(members, scores, content_counts)
+        return members, nearby, scores
 
     def by_pattern_alone(self) -> list[Candidate]:
         """Return the group that stands apart most from its class, if by enough.
