@@ -682,15 +682,20 @@ def test_an_accused_group_is_filled_up_to_what_makes_its_class_too_large(half_fo
     search, groups, labels, poisoned = half_found
     everybody = labels == 0
     monkeypatch.setattr(_search, "_add_stragglers", lambda group, *_: group)
-    monkeypatch.setattr(search, "_near", lambda *_: everybody)  # 40 innocents among them
-    best = search.candidate([one._replace(odds=one.odds + 5) for one in groups])
+    monkeypatch.setattr(search, "_near", lambda *_, **__: everybody)  # 40 innocents among them
+    accused = [one._replace(odds=one.odds + 5) for one in groups]
+    best = search.candidate(accused)
     assert len(poisoned) - 5 <= best.members.sum() <= len(poisoned)
     assert best.members[poisoned].sum() >= best.members.sum() - 2
     assert (best.members | best.nearby == everybody).all()
     assert not (best.members & best.nearby).any()
-    # One that isn't accused stays as it was found.
-    doubtful = search.candidate([one._replace(odds=-0.5) for one in groups])
-    assert (doubtful.members == groups[0].members).all()
+    # One that isn't accused stays as it was found, and one whose members stand out so plainly
+    # that whoever doesn't is none of them.
+    for as_found in (
+        [one._replace(odds=-0.5) for one in groups],
+        [one._replace(scores=20 * one.scores) for one in accused],
+    ):
+        assert (search.candidate(as_found).members == groups[0].members).all()
 
 
 @given(st.integers(1, 99), st.lists(st.integers(1, 500), min_size=2, max_size=9))

@@ -173,8 +173,8 @@ class _Search:
         content_counts = some_may_not or len(self._other_sizes) >= SEVERAL_CLASSES
         members = _add_stragglers(members, score, in_class, margin, content_counts)
         nearby = group | self._near(members, score, content_counts)
-        if odds > 0:
-            members, nearby, score = self._fill_up(members, nearby, score, content_counts)
+        if odds > 0 and some_may_not:
+            members, nearby, score = self._fill_up(members, nearby, score)
         return Candidate((self._code,), odds, members, nearby & ~members, score, statistics)
 
     def _near(self, members: Mask, scores: Floats, content_counts: bool) -> Mask:
@@ -184,10 +184,8 @@ class _Search:
         near: Mask = self._in_class & (hinted | (contradicted & content_counts))
         return near
 
-    def _fill_up(
-        self, members: Mask, nearby: Mask, scores: Floats, content_counts: bool
-    ) -> tuple[Mask, Mask, Floats]:
-        """Return an accused group, who is near it, and their scores, with as many as there must be.
+    def _fill_up(self, members: Mask, nearby: Mask, scores: Floats) -> tuple[Mask, Mask, Floats]:
+        """Return an accused group, who is near it, and the scores, with as many as there must be.
 
         If the class is too large even without the group, that says how many are still to be found.
         The most contradicted of those nearby join, and everybody is asked again with them.
@@ -200,7 +198,7 @@ class _Search:
             most_contradicted_first = np.argsort(-self._votes.margin[others], kind="stable")
             members[others[most_contradicted_first][:n_unseen]] = True
             scores = self._signature.z_scores(members[:, np.newaxis], self._in_class)[:, 0]
-            nearby = nearby | self._near(members, scores, content_counts)
+            nearby = nearby | self._near(members, scores, content_counts=True)
         return members, nearby, scores
 
     def by_pattern_alone(self) -> list[Candidate]:
