@@ -31,9 +31,9 @@ DATASETS = (
 #: Failures on these prompted changes of the method, so they are no longer untouched.
 SEEN = ("Epilepsy", "PenDigits", "ECG5000", "NATOPS", "SwedishLeaf", "FaceAll", "Crop")
 #: Other parts of the sets, other target classes: nothing that failed with them prompted a change,
-#: but for these sets (ECG5000 did with seed 1, and then with all of them).
-UNSEEN_SEEDS, LOOKED_AT = (2,), ("ECG5000",)
-#: Run last, with some of the conditions and all backbones; prompted nothing.
+#: but for these sets (ECG5000 did with seed 1, and then with all of them; Crop with all as well).
+UNSEEN_SEEDS, LOOKED_AT = (2,), ("ECG5000", "Crop")
+#: Run last, with some of the conditions and all backbones; prompted nothing but for these sets.
 LAST_SEED = 3
 N_TRAIN, N_TEST = 200, 200
 FAST = ("patch", "hum", "noise", "pulse")
@@ -195,6 +195,7 @@ def write_table(options: argparse.Namespace) -> None:
             N_TEST=N_TEST,
             sets=", ".join(DATASETS),
             seen=" and ".join(SEEN),
+            looked_at=" and ".join(LOOKED_AT),
         ),
         "## Against the targets",
         markdown(_against_targets(rows, last[last["backbone"] == "fcn"])),
@@ -249,16 +250,17 @@ Written by `python benchmarks/detection.py table` from `detection.jsonl`, which
 
 Sets: {sets} (at most {N_TRAIN} training and {N_TEST} test series, stratified). Nothing was tuned
 on them, but failures on {seen} with seed 0, on
-PenDigits with seed 1 and on ECG5000 with all seeds prompted changes of the method, judged on the
-tuning sets. *Unseen*: cells of a seed, with other parts of the sets and other target classes, of
-which no failure prompted anything: seed 2 without ECG5000, which is also the hardest set. *Seed 3*
-(nine triggers at 10 %, dirty labels, and no poison) was run last, and no failure with it prompted
-anything; it is in its own columns, in the next table and in the list of every cell, not in the
-other means. All numbers in %. CA: accuracy on the clean test set. ASR: share of triggered test
-series of other classes answered with the target class. *oracle*: standard training on the true
-labels of the same series; its ASR is the hit rate of an attack that was not learned. Where labels
-are right (mode clean) it learns the trigger too, so these cells are counted apart. An attack
-*takes* where the undefended ASR is at least 50 %. Precision and recall are those of the isolation,
+PenDigits with seed 1 and on {looked_at} with all seeds prompted changes of the method, judged on
+the tuning sets. *Unseen*: cells of a seed, with other parts of the sets and other target classes,
+of which no failure prompted anything: seed 2 without these two, which are also the hardest sets.
+*Seed 3* (nine triggers at 10 %, dirty labels, and no poison) was run last, and no other failure
+with it prompted anything; it is in its own columns, in the next table and in the list of every
+cell, not in the other means. All numbers in %. CA: accuracy on the clean test set. ASR: share of
+triggered test series of other classes answered with the target class. *oracle*: standard training
+on the true labels of the same series; its ASR is the hit rate of an attack that was not learned.
+Where labels are right (mode clean) it learns the trigger too, so these cells are counted apart.
+An attack *takes* where the undefended ASR is at least 50 %. Precision and recall are those of the
+isolation,
 AUC that of `suspicion_` inside the target class and of `trigger_score` between clean and triggered
 test series of other classes."""
 
@@ -359,7 +361,7 @@ def _against_targets(rows: pd.DataFrame, last: pd.DataFrame) -> pd.DataFrame:
         **{
             "unseen": _targets(unseen)["measured"],
             f"seed {LAST_SEED}": _targets(last)["measured"],
-            "... without ECG5000": _targets(last[~last["dataset"].isin(LOOKED_AT)])["measured"],
+            "... without these two": _targets(last[~last["dataset"].isin(LOOKED_AT)])["measured"],
         }
     )
 
