@@ -649,6 +649,8 @@ def test_a_part_of_the_poison_speaks_against_a_class_that_is_too_large_too_but_l
     # Where a class is as large as the others there is no more to be found.
     assert whole_of_part(4, 8, sizes) == (size_surplus(4, 8, sizes), 4)
     assert whole_of_part(4, 50, sizes[:1]) == (0, 4)  # of one other class nothing is usual
+    uneven = np.array([71, 4, 9, 1])  # any class of such a set may have 115
+    assert whole_of_part(46, 115, uneven) == (size_surplus(46, 115, uneven), 46)
 
 
 @pytest.fixture

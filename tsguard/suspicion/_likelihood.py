@@ -44,7 +44,8 @@ SCATTERED_WEIGHTS = {
 }
 USUAL_CONFUSION = 0.1  # share of the set: of few contradicted samples, any group is a large part
 USUAL_SPREAD = 0.1  # of the log sizes of classes, counted like two more classes
-WHOLE = 3  # how many times as many as were found may be poisoned
+WHOLE = 3  # how many times as many as were found may be poisoned ...
+PLAINLY = 0.5  # ... if the size of their class says that by so much; by less, in uneven classes
 OWN_SIZE = 0.05  # chance that a class's size says nothing, relative to the likeliest size
 
 
@@ -131,14 +132,15 @@ def whole_of_part(n_members: int, n_in_class: int, other_sizes: Codes) -> tuple[
     Of faint or much poison often only a part is found, and the class is still too large without
     it. So the group may belong to what makes the class larger than the others, if that is at most
     ``WHOLE`` times as many: the surplus of these counts, less the log of how many times as many
-    they are. If that says less than the group alone, it is its own whole.
+    they are. If that does not say plainly more than the group alone, it is its own whole.
     """
     alone = size_surplus(n_members, n_in_class, other_sizes)
     usual = np.exp(np.median(np.log(other_sizes)))
     too_many = (n_in_class - usual) / (1 + usual / other_sizes.sum())
     whole = float(np.clip(too_many, n_members, WHOLE * n_members))
     together = size_surplus(whole, n_in_class, other_sizes) - np.log(whole / n_members)
-    return (float(together), round(whole)) if together > alone else (alone, n_members)
+    plainly = together > alone + PLAINLY
+    return (float(together), round(whole)) if plainly else (alone, n_members)
 
 
 def scattered_statistics(
