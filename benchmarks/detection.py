@@ -260,9 +260,8 @@ triggered test series of other classes answered with the target class. *oracle*:
 on the true labels of the same series; its ASR is the hit rate of an attack that was not learned.
 Where labels are right (mode clean) it learns the trigger too, so these cells are counted apart.
 An attack *takes* where the undefended ASR is at least 50 %. Precision and recall are those of the
-isolation,
-AUC that of `suspicion_` inside the target class and of `trigger_score` between clean and triggered
-test series of other classes."""
+isolation, AUC that of `suspicion_` inside the target class and of `trigger_score` between clean
+and triggered test series of other classes."""
 
 BACKBONES = """Seed 3 again: {n} cells that all have, poisoned alike. The evidence, which does not
 look at the network, is the same; the main head's word on suspects differs, and what it learns."""

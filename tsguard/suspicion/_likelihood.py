@@ -45,7 +45,7 @@ SCATTERED_WEIGHTS = {
 USUAL_CONFUSION = 0.1  # share of the set: of few contradicted samples, any group is a large part
 USUAL_SPREAD = 0.1  # of the log sizes of classes, counted like two more classes
 WHOLE = 3  # how many times as many as were found may be poisoned ...
-PLAINLY = 0.5  # ... if the size of their class says that by so much; by less, in uneven classes
+PLAINLY = 0.5  # ... and by how much, as a log-likelihood ratio, their class's size must say so
 OWN_SIZE = 0.05  # chance that a class's size says nothing, relative to the likeliest size
 
 
@@ -132,7 +132,8 @@ def whole_of_part(n_members: int, n_in_class: int, other_sizes: Codes) -> tuple[
     Of faint or much poison often only a part is found, and the class is still too large without
     it. So the group may belong to what makes the class larger than the others, if that is at most
     ``WHOLE`` times as many: the surplus of these counts, less the log of how many times as many
-    they are. If that does not say plainly more than the group alone, it is its own whole.
+    they are. If that does not say plainly more than the group alone, it is its own whole; where the
+    sizes of classes differ anyway, it never does.
     """
     alone = size_surplus(n_members, n_in_class, other_sizes)
     usual = np.exp(np.median(np.log(other_sizes)))

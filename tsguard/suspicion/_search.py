@@ -161,7 +161,7 @@ class _Search:
         return whole_of_part(int(members.sum()), int(self._in_class.sum()), self._other_sizes)
 
     def candidate(self, groups: list[Weighed], accused: Sequence[Candidate] = ()) -> Candidate:
-        """Return the likeliest group, rid of its natural part and joined by its stragglers."""
+        """Return the likeliest group, rid of its natural part and joined by those it missed."""
         odds, statistics, group, score = max(
             groups, key=lambda one: one.odds + RELATED * is_related(one.members, accused)
         )
