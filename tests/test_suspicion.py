@@ -684,7 +684,8 @@ def test_an_accused_group_is_filled_up_to_what_makes_its_class_too_large(half_fo
     search, groups, labels, poisoned = half_found
     everybody = labels == 0
     monkeypatch.setattr(_search, "_add_stragglers", lambda group, *_: group)
-    monkeypatch.setattr(search, "_near", lambda *_, **__: everybody)  # 40 innocents among them
+    # 80 innocents among those whose content seems to contradict their label.
+    monkeypatch.setattr(_search, "unusually_contradicted", lambda *_: everybody)
     accused = [one._replace(odds=one.odds + 5) for one in groups]
     best = search.candidate(accused)
     assert len(poisoned) - 5 <= best.members.sum() <= len(poisoned)

@@ -133,7 +133,7 @@ def whole_of_part(n_members: int, n_in_class: int, other_sizes: Codes) -> tuple[
     it. So the group may belong to what makes the class larger than the others, if that is at most
     ``WHOLE`` times as many: the surplus of these counts, less the log of how many times as many
     they are. If that does not say plainly more than the group alone, it is its own whole; where the
-    sizes of classes differ anyway, it never does.
+    sizes of classes differ anyway, it hardly does.
     """
     alone = size_surplus(n_members, n_in_class, other_sizes)
     usual = np.exp(np.median(np.log(other_sizes)))

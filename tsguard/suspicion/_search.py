@@ -172,17 +172,12 @@ class _Search:
         some_may_not = float(np.median(score[members])) < ALL_STAND_OUT
         content_counts = some_may_not or len(self._other_sizes) >= SEVERAL_CLASSES
         members = _add_stragglers(members, score, in_class, margin, content_counts)
-        nearby = group | self._near(members, score, content_counts)
+        contradicted = unusually_contradicted(margin, in_class)
+        near = stand_out(score, members, HINT, HINT_SHARE) | (contradicted & content_counts)
+        nearby = group | (in_class & near)
         if odds > 0 and some_may_not:
             members, nearby, score = self._fill_up(members, nearby, score)
         return Candidate((self._code,), odds, members, nearby & ~members, score, statistics)
-
-    def _near(self, members: Mask, scores: Floats, content_counts: bool) -> Mask:
-        """Return who has a hint of a group's signature, or a label that the content contradicts."""
-        contradicted = unusually_contradicted(self._votes.margin, self._in_class)
-        hinted = stand_out(scores, members, HINT, HINT_SHARE)
-        near: Mask = self._in_class & (hinted | (contradicted & content_counts))
-        return near
 
     def _fill_up(self, members: Mask, nearby: Mask, scores: Floats) -> tuple[Mask, Mask, Floats]:
         """Return an accused group, who is near it, and the scores, with as many as there must be.
@@ -198,7 +193,7 @@ class _Search:
             most_contradicted_first = np.argsort(-self._votes.margin[others], kind="stable")
             members[others[most_contradicted_first][:n_unseen]] = True
             scores = self._signature.z_scores(members[:, np.newaxis], self._in_class)[:, 0]
-            nearby = nearby | self._near(members, scores, content_counts=True)
+            nearby = nearby | (self._in_class & stand_out(scores, members, HINT, HINT_SHARE))
         return members, nearby, scores
 
     def by_pattern_alone(self) -> list[Candidate]:
