@@ -51,6 +51,7 @@ from tsguard.suspicion._likelihood import (
     log_odds,
     scattered_statistics,
     size_surplus,
+    too_many,
     whole_of_part,
 )
 from tsguard.suspicion._search import _add_stragglers, _Search
@@ -58,6 +59,8 @@ from tsguard.suspicion._signature import (
     ONE_DEVIATION,
     Signature,
     _converge,
+    kinship,
+    most_alike,
     regrow,
     two_patterns,
 )
@@ -434,15 +437,79 @@ def test_series_that_share_a_strong_trigger_are_no_copies():
     assert len(distinct_samples(view, np.zeros(60, int))[0]) == 60
 
 
-@pytest.mark.parametrize(("has_pattern", "change"), [(True, RELATED), (False, -UNRELATED)])
-def test_a_second_group_is_likelier_if_it_has_the_pattern_of_the_first(has_pattern, change):
-    first, _ = group_and_others()
-    members = np.arange(len(first.members)) >= len(first.members) - 3
-    signature = np.where(members, 5.0 * has_pattern, first.signature)
-    first = replace(first, signature=signature)
-    second = replace(first, targets=(3,), log_odds=0.3, members=members)
-    odds = {one.targets: one.log_odds for one in likeliest_first([second, first])}
-    assert odds == {first.targets: 1.0, (3,): 0.3 + change}
+def groups_that_share(shared, rng):
+    """A signature, and two groups of eight: with one pattern, or each with its own."""
+    features = rng.normal(size=(150, 40)).astype(np.float32)
+    one, other = np.arange(150) < 8, (np.arange(150) >= 8) & (np.arange(150) < 16)
+    features[one, 0] += 6
+    features[other, 0 if shared else 1] += 6
+    return Signature([features], rng), one, other
+
+
+def test_groups_with_one_pattern_speak_for_each_other():
+    alone = []
+    for shared in (True, False):
+        signature, one, other = groups_that_share(shared, np.random.default_rng(0))
+        assert (kinship(signature, one, other) > 0.5) == shared
+        assert kinship(signature, one, other) == pytest.approx(kinship(signature, other, one))
+        alone.append(signature.z_scores(one[:, np.newaxis], one)[other, 0])
+    # Who asks for one group alone takes the other for samples that lack its pattern.
+    assert np.median(alone[0]) < 8
+    nothing = np.arange(150) >= 140
+    assert abs(kinship(signature, one, nothing)) < 0.2
+
+
+def test_kinship_of_very_large_groups_is_not_computed(monkeypatch):
+    signature, one, other = groups_that_share(True, np.random.default_rng(0))
+    monkeypatch.setattr("tsguard.suspicion._signature.MAX_SPLIT", 15)
+    assert kinship(signature, one, other) == 0
+
+
+@pytest.mark.parametrize(
+    ("shown", "shared", "change"),
+    [
+        (5.0, False, RELATED),  # the accused group's own signature tells it
+        (1.0, True, RELATED),  # ... or shows a hint, and the members speak for each other
+        (1.0, False, -UNRELATED),
+        (0.0, True, -UNRELATED),
+    ],
+)
+def test_a_second_group_is_likelier_if_it_has_the_pattern_of_the_first(shown, shared, change):
+    signature, one, other = groups_that_share(shared, np.random.default_rng(0))
+    scores = np.select([one, other], [15.0, shown], 0.0)
+    nobody = np.zeros(150, bool)
+    of_a_class = {"class_share": -1.0}
+    first = Candidate((0,), 1.0, one, nobody, scores, of_a_class)
+    second = Candidate((3,), 0.3, other, nobody, scores, of_a_class)
+    odds = {one.targets: one.log_odds for one in likeliest_first([second, first], signature)}
+    assert odds == {(0,): 1.0, (3,): 0.3 + change}
+    # Groups under many labels are asked for otherwise; the accused group's signature alone tells.
+    second = replace(second, statistics={})
+    odds = {one.targets: one.log_odds for one in likeliest_first([second, first], signature)}
+    assert odds[(3,)] == 0.3 + (RELATED if shown > 2 else -UNRELATED)
+
+
+def test_once_a_class_is_accused_any_group_of_another_may_have_its_pattern():
+    """The poison of a class, unlikely by itself, wins over a likelier group without the pattern."""
+    rng = np.random.default_rng(0)
+    signature, accused, poisoned = groups_that_share(True, rng)
+    codes = np.where(accused, 0, np.arange(150) % 3)
+    codes[poisoned] = 1
+    natural = np.isin(np.arange(150), np.flatnonzero(codes == 1)[-6:])
+    votes = collect_votes([rng.normal(size=(150, 6)).astype(np.float32)] * 3, codes, 3, MANY, rng)
+    scores = signature.z_scores(accused[:, np.newaxis], codes == 0)[:, 0]
+    scores[poisoned] = np.minimum(scores[poisoned], 1.9)  # no more than a hint of it
+    first = Candidate((0,), 1.0, accused, np.zeros(150, bool), scores, {"class_share": -1.0})
+    search = _Search(signature, votes, codes, 1)
+    likely, unlikely = (
+        one._replace(odds=odds)
+        for one, odds in zip(
+            search._weigh(np.array([natural, poisoned]).T), (-1.0, -3.0), strict=True
+        )
+    )
+    search._weighed = [likely, unlikely]
+    assert (search.candidate([likely], [first]).members & poisoned).sum() == poisoned.sum()
+    assert not (search.candidate([likely]).members & poisoned).any()
 
 
 def test_content_counts_for_faint_signatures_if_it_adds_few():
@@ -464,6 +531,7 @@ def test_a_pair_that_grows_stays_one_of_many(monkeypatch):
     pair, whole = (np.isin(np.arange(240), some) for some in (rows[:2], rows))
     monkeypatch.setattr(_search, "find_groups", lambda *_, **__: pair[:, np.newaxis])
     monkeypatch.setattr(_search, "_spread", lambda _, members, scores, *__: (whole, scores))
+    monkeypatch.setattr(_Search, "_by_size", lambda _: [])
     best = look(panel, labels).candidates[0]
     assert (best.members == whole).all()
     assert best.statistics["pair"] == 1
@@ -653,6 +721,62 @@ def test_a_part_of_the_poison_speaks_against_a_class_that_is_too_large_too_but_l
     assert whole_of_part(46, 115, uneven) == (size_surplus(46, 115, uneven), 46)
 
 
+def test_how_many_samples_a_class_has_too_many():
+    sizes = np.full(9, 18)  # twenty each before two of every other class were added to the tenth
+    assert too_many(20 + 18, sizes) == pytest.approx(18)
+    assert too_many(18, sizes) == pytest.approx(0)
+    assert too_many(10, sizes) < 0
+
+
+def faintly_poisoned(n_poisoned):
+    """Features, labels and poison: one feature a little higher, content of the other classes."""
+    rng = np.random.default_rng(3)
+    true = np.arange(240) % 6
+    poisoned = np.isin(np.arange(240), np.flatnonzero(true != 0)[:n_poisoned])
+    features = rng.normal(size=(240, 30)).astype(np.float32)
+    features[poisoned, 0] += 2.0
+    content = np.eye(6)[true] + 0.5 * rng.normal(size=(240, 6))
+    labels = np.where(poisoned, 0, true)
+    views = [content[:, order].astype(np.float32) for order in ([0, 1, 2, 3, 4, 5], [1, 0, 2, 4])]
+    views.append((content @ rng.normal(size=(6, 6))).astype(np.float32))
+    return Signature([features], rng), collect_votes(views, labels, 6, MANY, rng), labels, poisoned
+
+
+def test_faint_poison_is_found_by_its_number():
+    signature, votes, labels, poisoned = faintly_poisoned(40)
+    search = _Search(signature, votes, labels, 0)
+    in_class = labels == 0
+    groups = most_alike(signature, votes, in_class, 40)
+    assert (groups.sum(axis=0) == 40).all()
+    assert not groups[~in_class].any()
+    assert (groups & poisoned[:, np.newaxis]).sum(axis=0).max() >= 34
+    by_size = search._by_size()
+    assert by_size
+    for one in by_size:
+        assert one.statistics["by_size"] == 1
+        assert one.odds == pytest.approx(log_odds(one.statistics))
+        assert one.odds < log_odds(one.statistics | {"by_size": 0.0})
+
+
+def test_only_a_class_that_is_plainly_too_large_is_searched_by_size():
+    for n_poisoned in (0, 2):
+        signature, votes, labels, _ = faintly_poisoned(n_poisoned)
+        assert all(_Search(signature, votes, labels, code)._by_size() == [] for code in range(6))
+    signature, votes, labels, _ = faintly_poisoned(40)
+    halves = np.minimum(labels, 1)  # of one other class nothing is usual
+    assert _Search(signature, votes, halves, 1)._by_size() == []
+
+
+@pytest.mark.parametrize(("odds", "searched"), [(0.1, False), (-0.1, True)])
+def test_a_class_is_searched_by_size_if_no_group_is_likely(half_found, monkeypatch, odds, searched):
+    search, groups, _, _ = half_found
+    called = []
+    monkeypatch.setattr(search, "_weigh", lambda _: [groups[0]._replace(odds=odds)])
+    monkeypatch.setattr(search, "_by_size", lambda: called.append(True) or [])
+    search.groups(np.random.default_rng(0))
+    assert bool(called) == searched
+
+
 @pytest.fixture
 def half_found(monkeypatch):
     """The search in a class of whose poison it finds a half, its groups, labels and the poison."""
@@ -666,6 +790,7 @@ def half_found(monkeypatch):
     votes = collect_votes(views.content, labels, 3, MANY, rng)
     search = _Search(Signature(views.signature, rng), votes, labels, 0)
     monkeypatch.setattr(search, "_spread", lambda _: [])
+    monkeypatch.setattr(search, "_by_size", lambda: [])
     return search, search.groups(rng), labels, poisoned
 
 

@@ -30,6 +30,7 @@ WEIGHTS = {
     "plain": 2.0,  # by how much the strength of a group that is not small exceeds PLAIN
     "faint": -1.5,  # by how much strength falls short of NO_PATTERN
     "pair": -1.0,  # whether it is of two: a class has many more pairs than larger groups
+    "by_size": -1.0,  # whether it was looked for by its size, so that it is contradicted anyway
     "few_values": -0.75,  # log of FEW_VALUES over the number of values, if that is smaller
 }
 # The same for groups under many labels.
@@ -94,6 +95,7 @@ def group_statistics(
         "plain": not_small * max(0.0, strength - PLAIN),
         "faint": max(0.0, NO_PATTERN - strength),
         "pair": n_members == 2,
+        "by_size": False,
         "few_values": few_values(votes),
     }
     return {name: float(value) for name, value in statistics.items()}
@@ -126,6 +128,16 @@ def size_surplus(n_members: float, n_in_class: int, other_sizes: Codes) -> float
     return float(np.log(without / whole))
 
 
+def too_many(n_in_class: int, other_sizes: Codes) -> float:
+    """Return how many samples of the other classes must have been added to a class of this size.
+
+    Without them it would be as large as the others usually are, once these have them back. Below 0
+    if the class is smaller than the others.
+    """
+    usual = np.exp(np.median(np.log(other_sizes)))
+    return float((n_in_class - usual) / (1 + usual / other_sizes.sum()))
+
+
 def whole_of_part(n_members: int, n_in_class: int, other_sizes: Codes) -> tuple[float, int]:
     """Return the surplus of what a group may be a part of, and how many samples that is.
 
@@ -136,9 +148,7 @@ def whole_of_part(n_members: int, n_in_class: int, other_sizes: Codes) -> tuple[
     sizes of classes differ anyway, it hardly does.
     """
     alone = size_surplus(n_members, n_in_class, other_sizes)
-    usual = np.exp(np.median(np.log(other_sizes)))
-    too_many = (n_in_class - usual) / (1 + usual / other_sizes.sum())
-    whole = float(np.clip(too_many, n_members, WHOLE * n_members))
+    whole = float(np.clip(too_many(n_in_class, other_sizes), n_members, WHOLE * n_members))
     together = size_surplus(whole, n_in_class, other_sizes) - np.log(whole / n_members)
     plainly = together > alone + PLAINLY
     return (float(together), round(whole)) if plainly else (alone, n_members)

@@ -14,6 +14,7 @@ from tsguard.suspicion._candidates import (
     RELATED,
     Candidate,
     accused_members,
+    are_kin,
     has_pattern,
     is_related,
     likeliest_first,
@@ -28,6 +29,8 @@ from tsguard.suspicion._likelihood import (
     group_statistics,
     log_odds,
     scattered_statistics,
+    size_surplus,
+    too_many,
     whole_of_part,
 )
 from tsguard.suspicion._signature import (
@@ -37,6 +40,7 @@ from tsguard.suspicion._signature import (
     SIGNATURE_SHARE,
     Signature,
     find_groups,
+    most_alike,
     regrow,
     two_patterns,
 )
@@ -51,6 +55,9 @@ from tsguard.suspicion._votes import (
 
 MIN_OUTSIDE = 8  # samples needed outside a class to say what is unusual in it
 MAX_CLASS_SHARE = 0.95  # larger groups of a class are the class itself
+# A class must be larger than the others by so many samples, and so plainly (log-likelihood ratio),
+# for a group to be looked for by its size.
+MIN_SURPLUS_SIZE, MIN_SURPLUS = 3, 1.0
 N_SPREAD = 3  # groups of a class, the likeliest ones, that are looked for under other labels
 CLEARLY = 4.0  # log-odds by which a natural part of a group is less likely than the rest
 WEAK_SIGNATURE = 3.5  # deviations that are enough for a sample of a class that has a candidate
@@ -114,7 +121,7 @@ def find_candidates(
         alone = [one for search, _ in found for one in search.by_pattern_alone()]
         known = {one.targets for one in alone}
         candidates = alone + [one for one in candidates if one.targets not in known]
-    return likeliest_first(candidates)
+    return likeliest_first(candidates, signature)
 
 
 class _Search:
@@ -135,9 +142,34 @@ class _Search:
         groups = find_groups(self._signature, self._votes, self._in_class, rng)
         groups = groups[:, groups.sum(axis=0) <= self._largest]
         self._weighed = self._weigh(groups)
+        found = self._likeliest()
+        if not any(one.odds > 0 for one in found) and (by_size := self._by_size()):
+            self._weighed += by_size
+            found = self._likeliest()
+        return found
+
+    def _likeliest(self) -> list[Weighed]:
+        """Return the likeliest groups, as they are and spread to other labels, likeliest first."""
         found = sorted(self._weighed, key=lambda one: -one.odds)[:N_SPREAD]
         found = sorted(found + self._spread(found), key=lambda one: -one.odds)
         return [self._as_a_part(one) for one in found[:1]] + found[1:]
+
+    def _by_size(self) -> list[Weighed]:
+        """Return groups of as many samples as the class has too many.
+
+        Where classes are about equally large, an attack that adds to one of them shows how much it
+        added, however little its poison stands out.
+        """
+        n_in_class = int(self._in_class.sum())
+        if len(self._other_sizes) < 2:
+            return []
+        n_members = round(too_many(n_in_class, self._other_sizes))
+        if not MIN_SURPLUS_SIZE <= n_members <= self._largest:
+            return []
+        if size_surplus(n_members, n_in_class, self._other_sizes) < MIN_SURPLUS:
+            return []
+        groups = most_alike(self._signature, self._votes, self._in_class, n_members)
+        return [_known(one, by_size=1.0) for one in self._weigh(groups)]
 
     def groups_like(self, accused: list[Candidate]) -> list[Weighed]:
         """Return those who have the pattern of an accused group, and what they grow into."""
@@ -154,17 +186,26 @@ class _Search:
 
         Only the likeliest group is seen so: small parts of the poison would win over all of it.
         """
-        statistics = one.statistics | {"surplus": self._whole(one.members)[0]}
-        return one._replace(odds=log_odds(statistics), statistics=statistics)
+        return _known(one, surplus=self._whole(one.members)[0])
 
     def _whole(self, members: Mask) -> tuple[float, int]:
         return whole_of_part(int(members.sum()), int(self._in_class.sum()), self._other_sizes)
 
     def candidate(self, groups: list[Weighed], accused: Sequence[Candidate] = ()) -> Candidate:
-        """Return the likeliest group, rid of its natural part and joined by those it missed."""
-        odds, statistics, group, score = max(
-            groups, key=lambda one: one.odds + RELATED * is_related(one.members, accused)
-        )
+        """Return the likeliest group, rid of its natural part and joined by those it missed.
+
+        Once there are accused groups, any that could be accused for having their pattern counts.
+        """
+        if accused:
+            groups = groups + [one for one in self._weighed if one.odds > -RELATED]
+
+        def odds_beside_accused(one: Weighed) -> float:
+            related = is_related(one.members, accused) or are_kin(
+                one.members, accused, self._signature
+            )
+            return one.odds + RELATED * related
+
+        odds, statistics, group, score = max(groups, key=odds_beside_accused)
         in_class, margin = self._in_class, self._votes.margin
         members, score = self._without_natural_part(group, score)
         # Where members stand out plainly, whoever lacks their signature is hardly one of them; and
@@ -224,13 +265,12 @@ class _Search:
         scores = self._signature.z_scores(groups, self._in_class)
         return [self._weigh_one(*one) for one in zip(groups.T, scores.T, strict=True)]
 
-    def _weigh_one(self, members: Mask, scores: Floats, was_pair: float = 0.0) -> Weighed:
+    def _weigh_one(self, members: Mask, scores: Floats) -> Weighed:
         if members.sum() > self._largest:
             return Weighed(-np.inf, {}, members, scores)
         statistics = group_statistics(
             members, scores, self._in_class, self._votes, self._other_sizes
         )
-        statistics["pair"] = max(statistics["pair"], was_pair)
         return Weighed(log_odds(statistics), statistics, members, scores)
 
     def _spread(self, groups: list[Weighed]) -> list[Weighed]:
@@ -240,7 +280,13 @@ class _Search:
         for one in groups:
             spread = _spread(self._signature, one.members, one.scores, self._in_class, contradicted)
             if spread is not None:
-                found.append(self._weigh_one(*spread, one.statistics.get("pair", 0.0)))
+                grown = self._weigh_one(*spread)
+                # Whatever it grows into, it was found among many pairs, or by its size.
+                was = {
+                    name: max(group.statistics.get(name, 0.0) for group in (one, grown))
+                    for name in ("pair", "by_size")
+                }
+                found.append(_known(grown, **was))
         return found
 
     def _without_natural_part(self, group: Mask, scores: Floats) -> tuple[Mask, Floats]:
@@ -258,6 +304,14 @@ class _Search:
         grown = regrow(self._signature, self._votes, self._in_class, likely.members)
         best = max(likely, *self._weigh(grown[:, np.newaxis]), key=lambda one: one.odds)
         return best.members, best.scores
+
+
+def _known(one: Weighed, **statistics: float) -> Weighed:
+    """Return a group with some statistics that are known otherwise, and the log-odds they make."""
+    if not one.statistics:  # too large to be one
+        return one
+    known = one.statistics | statistics
+    return one._replace(odds=log_odds(known), statistics=known)
 
 
 def _spread(

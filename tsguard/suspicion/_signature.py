@@ -26,7 +26,7 @@ GROWTH, FREE_GROWTH = 3, 10  # size after a step: at most three times that befor
 HELPED_SIGNATURE = 1.0  # deviations that do where the content contradicts the label as well
 APART = 0.05  # support across two parts of a group, relative to that within, that is none
 MAX_STARTS, MAX_MOVES = 32, 20  # of the search for a split into two groups
-MAX_SPLIT = 2000  # members of a group that is split: every one is compared with every other
+MAX_SPLIT = 2000  # members of groups that are split or compared: each of them with every other
 MIN_MEMBERS = 2  # what one sample alone has is no pattern
 YARDSTICK = 1000  # samples outside a class, at most, that say what is usual there
 ONE_DEVIATION = (0.16, 0.5, 0.84)  # quantiles one deviation below, at and above the middle
@@ -249,6 +249,83 @@ def regrow(signature: Signature, votes: Votes, in_class: Mask, group: Mask) -> M
     if grown.shape[1]:
         found[in_class] = grown[:, 0]
     return found
+
+
+def most_alike(signature: Signature, votes: Votes, in_class: Mask, n_members: int) -> Mask:
+    """Return the groups of a given size inside a class that come closest to a backdoor.
+
+    They start from the most contradicted members of the class; again and again those with most of
+    what the group shares take their place, or those with most of that and of contradiction
+    together. Poison that stands out too little for a group to grow from a few is found so, if one
+    knows how much there is.
+
+    Parameters
+    ----------
+    signature : Signature
+    votes : Votes
+    in_class : ndarray of bool of shape (n_samples,)
+    n_members : int
+        At least two.
+
+    Returns
+    -------
+    ndarray of bool of shape (n_samples, n_groups)
+        One or two groups.
+    """
+    contradiction = _standardised(votes.margin[in_class])
+    found = np.zeros((len(in_class), 2), bool)
+    for column, say_of_content in enumerate((0.0, 1.0)):
+        group = _largest(contradiction, n_members)
+        for _ in range(len(GROWTH_SHARES)):
+            scores = signature.inner_scores(group[:, np.newaxis], in_class)[:, 0]
+            group = _largest(_standardised(scores) + say_of_content * contradiction, n_members)
+        found[in_class, column] = group
+    return _distinct(found)
+
+
+def _standardised(values: Floats) -> Floats:
+    centred: Floats = (values - values.mean()) / (values.std() + 1e-9)
+    return centred
+
+
+def _largest(values: Floats, number: int) -> Mask:
+    """Return where the largest values are, as many as ``number``; of equal ones the first."""
+    largest = np.zeros(len(values), bool)
+    largest[np.argsort(-values, kind="stable")[:number]] = True
+    return largest
+
+
+def kinship(signature: Signature, one: Mask, other: Mask) -> float:
+    """Return how much the members of two groups speak for each other, beside those of each group.
+
+    Whoever asks for one group takes the other's members for samples that lack what it shares, so
+    that one trigger in two classes seems to be two. Partial correlation takes nobody for anything.
+
+    Parameters
+    ----------
+    signature : Signature
+    one, other : ndarray of bool of shape (n_samples,)
+        Groups of at least two members, without common ones.
+
+    Returns
+    -------
+    float
+        About 1 for parts of one group, 0 for patterns that have nothing to do with each other; 0
+        as well where a group's own members don't speak for each other, or there are too many.
+    """
+    if one.sum() + other.sum() > MAX_SPLIT:
+        return 0.0
+    rows = np.concatenate([np.flatnonzero(one), np.flatnonzero(other)])
+    support = signature.affinity(rows, np.arange(len(rows)))
+    np.fill_diagonal(support, 0)
+    n_one, n_other = one.sum(), other.sum()
+    within = (
+        support[:n_one, :n_one].sum() / (n_one * (n_one - 1)),
+        support[n_one:, n_one:].sum() / (n_other * (n_other - 1)),
+    )
+    if min(within) <= 0:
+        return 0.0
+    return float(support[:n_one, n_one:].mean() / np.sqrt(np.prod(within)))
 
 
 def two_patterns(signature: Signature, group: Mask) -> tuple[Mask, Mask] | None:
