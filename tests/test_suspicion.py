@@ -59,7 +59,6 @@ from tsguard.suspicion._signature import (
     ONE_DEVIATION,
     Signature,
     _converge,
-    kinship,
     most_alike,
     regrow,
     two_patterns,
@@ -437,79 +436,15 @@ def test_series_that_share_a_strong_trigger_are_no_copies():
     assert len(distinct_samples(view, np.zeros(60, int))[0]) == 60
 
 
-def groups_that_share(shared, rng):
-    """A signature, and two groups of eight: with one pattern, or each with its own."""
-    features = rng.normal(size=(150, 40)).astype(np.float32)
-    one, other = np.arange(150) < 8, (np.arange(150) >= 8) & (np.arange(150) < 16)
-    features[one, 0] += 6
-    features[other, 0 if shared else 1] += 6
-    return Signature([features], rng), one, other
-
-
-def test_groups_with_one_pattern_speak_for_each_other():
-    alone = []
-    for shared in (True, False):
-        signature, one, other = groups_that_share(shared, np.random.default_rng(0))
-        assert (kinship(signature, one, other) > 0.5) == shared
-        assert kinship(signature, one, other) == pytest.approx(kinship(signature, other, one))
-        alone.append(signature.z_scores(one[:, np.newaxis], one)[other, 0])
-    # Who asks for one group alone takes the other for samples that lack its pattern.
-    assert np.median(alone[0]) < 8
-    nothing = np.arange(150) >= 140
-    assert abs(kinship(signature, one, nothing)) < 0.2
-
-
-def test_kinship_of_very_large_groups_is_not_computed(monkeypatch):
-    signature, one, other = groups_that_share(True, np.random.default_rng(0))
-    monkeypatch.setattr("tsguard.suspicion._signature.MAX_SPLIT", 15)
-    assert kinship(signature, one, other) == 0
-
-
-@pytest.mark.parametrize(
-    ("shown", "shared", "change"),
-    [
-        (5.0, False, RELATED),  # the accused group's own signature tells it
-        (1.0, True, RELATED),  # ... or shows a hint, and the members speak for each other
-        (1.0, False, -UNRELATED),
-        (0.0, True, -UNRELATED),
-    ],
-)
-def test_a_second_group_is_likelier_if_it_has_the_pattern_of_the_first(shown, shared, change):
-    signature, one, other = groups_that_share(shared, np.random.default_rng(0))
-    scores = np.select([one, other], [15.0, shown], 0.0)
-    nobody = np.zeros(150, bool)
-    of_a_class = {"class_share": -1.0}
-    first = Candidate((0,), 1.0, one, nobody, scores, of_a_class)
-    second = Candidate((3,), 0.3, other, nobody, scores, of_a_class)
-    odds = {one.targets: one.log_odds for one in likeliest_first([second, first], signature)}
-    assert odds == {(0,): 1.0, (3,): 0.3 + change}
-    # Groups under many labels are asked for otherwise; the accused group's signature alone tells.
-    second = replace(second, statistics={})
-    odds = {one.targets: one.log_odds for one in likeliest_first([second, first], signature)}
-    assert odds[(3,)] == 0.3 + (RELATED if shown > 2 else -UNRELATED)
-
-
-def test_once_a_class_is_accused_any_group_of_another_may_have_its_pattern():
-    """The poison of a class, unlikely by itself, wins over a likelier group without the pattern."""
-    rng = np.random.default_rng(0)
-    signature, accused, poisoned = groups_that_share(True, rng)
-    codes = np.where(accused, 0, np.arange(150) % 3)
-    codes[poisoned] = 1
-    natural = np.isin(np.arange(150), np.flatnonzero(codes == 1)[-6:])
-    votes = collect_votes([rng.normal(size=(150, 6)).astype(np.float32)] * 3, codes, 3, MANY, rng)
-    scores = signature.z_scores(accused[:, np.newaxis], codes == 0)[:, 0]
-    scores[poisoned] = np.minimum(scores[poisoned], 1.9)  # no more than a hint of it
-    first = Candidate((0,), 1.0, accused, np.zeros(150, bool), scores, {"class_share": -1.0})
-    search = _Search(signature, votes, codes, 1)
-    likely, unlikely = (
-        one._replace(odds=odds)
-        for one, odds in zip(
-            search._weigh(np.array([natural, poisoned]).T), (-1.0, -3.0), strict=True
-        )
-    )
-    search._weighed = [likely, unlikely]
-    assert (search.candidate([likely], [first]).members & poisoned).sum() == poisoned.sum()
-    assert not (search.candidate([likely]).members & poisoned).any()
+@pytest.mark.parametrize(("has_pattern", "change"), [(True, RELATED), (False, -UNRELATED)])
+def test_a_second_group_is_likelier_if_it_has_the_pattern_of_the_first(has_pattern, change):
+    first, _ = group_and_others()
+    members = np.arange(len(first.members)) >= len(first.members) - 3
+    signature = np.where(members, 5.0 * has_pattern, first.signature)
+    first = replace(first, signature=signature)
+    second = replace(first, targets=(3,), log_odds=0.3, members=members)
+    odds = {one.targets: one.log_odds for one in likeliest_first([second, first])}
+    assert odds == {first.targets: 1.0, (3,): 0.3 + change}
 
 
 def test_content_counts_for_faint_signatures_if_it_adds_few():

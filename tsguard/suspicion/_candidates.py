@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from tsguard.suspicion._signature import MIN_MEMBERS, MIN_SIGNATURE, Signature, kinship
+from tsguard.suspicion._signature import MIN_SIGNATURE
 from tsguard.suspicion._votes import Floats, Mask
 
 HELPED_SHARE = 0.3  # share of the members' median that does where the content contradicts the label
@@ -16,8 +16,6 @@ MAX_DOUBTED_SHARE = 0.7  # ... unless they are more than this share of their cla
 SHARED_PATTERN = 2.0  # median deviations by which a group has the pattern of an accused one
 SHARED_SHARE = 0.2  # ... and the share of the accused members' own median
 SHARED_SIZE = 3  # members of such a group: two samples have much in common by chance
-SHARED_HINT = 0.5  # median deviations that do ...
-KIN = 0.2  # ... where the two groups' members speak for each other by this share of their own
 # Log-odds by which a group with that pattern is likelier than if nobody were accused, and one
 # without it is less likely.
 RELATED, UNRELATED = 4.0, 0.5
@@ -55,11 +53,6 @@ class Candidate:
     statistics: dict[str, float]
     by_pattern_alone: bool = False
 
-    @property
-    def under_many_labels(self) -> bool:
-        """Whether it was found under all labels at once, not in a class."""
-        return "class_share" not in self.statistics
-
     def of(self, samples: NDArray[np.intp]) -> "Candidate":
         """Return the candidate as seen in other samples, each the same as one of its own."""
         members, nearby = self.members[samples], self.nearby[samples]
@@ -88,7 +81,7 @@ def doubtful_members(candidates: list[Candidate], n_samples: int) -> Mask:
 
 def is_doubtful(one: Candidate, candidates: list[Candidate]) -> bool:
     """Return whether a candidate's members are doubted; see :func:`doubtful_members`."""
-    if one.under_many_labels:
+    if "class_share" not in one.statistics:  # a group under many labels
         return False
     share = np.exp(one.statistics["class_share"])
     too_large = share > MAX_DOUBTED_SHARE or one.members.mean() > MAX_SHARE
@@ -98,7 +91,7 @@ def is_doubtful(one: Candidate, candidates: list[Candidate]) -> bool:
     return not accused or is_related(one.members, accused)
 
 
-def likeliest_first(candidates: list[Candidate], signature: Signature) -> list[Candidate]:
+def likeliest_first(candidates: list[Candidate]) -> list[Candidate]:
     """Return the candidates in order; whether they have the pattern of accused ones counts.
 
     An attack leaves one pattern, also in several classes; two attacks at once are rare.
@@ -107,10 +100,7 @@ def likeliest_first(candidates: list[Candidate], signature: Signature) -> list[C
     for one in sorted(candidates, key=lambda candidate: -candidate.log_odds):
         accused = [other for other in ordered if other.log_odds > 0]
         if accused:
-            related = is_related(one.members, accused) or (
-                not one.under_many_labels and are_kin(one.members, accused, signature)
-            )
-            change = RELATED if related else -UNRELATED
+            change = RELATED if is_related(one.members, accused) else -UNRELATED
             one = replace(one, log_odds=one.log_odds + change)
         ordered.append(one)
     return sorted(ordered, key=lambda candidate: -candidate.log_odds)
@@ -124,23 +114,6 @@ def is_related(members: Mask, accused: Sequence[Candidate]) -> bool:
     ]
     shared = any(median > max(SHARED_PATTERN, SHARED_SHARE * own) for median, own in medians)
     return shared and bool(members.sum() >= SHARED_SIZE)
-
-
-def are_kin(members: Mask, accused: Sequence[Candidate], signature: Signature) -> bool:
-    """Return whether a group has a hint of an accused one's pattern, and they speak for each other.
-
-    An accused group of one class is asked for as if the poison of others lacked the trigger, so
-    that it may show no more of it; see :func:`kinship`. Groups under many labels are asked for
-    otherwise.
-    """
-    return bool(members.sum() >= SHARED_SIZE) and any(
-        not one.under_many_labels
-        and not (one.members & members).any()
-        and one.members.sum() >= MIN_MEMBERS
-        and float(np.median(one.signature[members])) > SHARED_HINT
-        and kinship(signature, one.members, members) > KIN
-        for one in accused
-    )
 
 
 def stand_out(scores: Floats, members: Mask, least: float, share: float) -> Mask:

@@ -14,7 +14,6 @@ from tsguard.suspicion._candidates import (
     RELATED,
     Candidate,
     accused_members,
-    are_kin,
     has_pattern,
     is_related,
     likeliest_first,
@@ -121,7 +120,7 @@ def find_candidates(
         alone = [one for search, _ in found for one in search.by_pattern_alone()]
         known = {one.targets for one in alone}
         candidates = alone + [one for one in candidates if one.targets not in known]
-    return likeliest_first(candidates, signature)
+    return likeliest_first(candidates)
 
 
 class _Search:
@@ -192,20 +191,10 @@ class _Search:
         return whole_of_part(int(members.sum()), int(self._in_class.sum()), self._other_sizes)
 
     def candidate(self, groups: list[Weighed], accused: Sequence[Candidate] = ()) -> Candidate:
-        """Return the likeliest group, rid of its natural part and joined by those it missed.
-
-        Once there are accused groups, any that could be accused for having their pattern counts.
-        """
-        if accused:
-            groups = groups + [one for one in self._weighed if one.odds > -RELATED]
-
-        def odds_beside_accused(one: Weighed) -> float:
-            related = is_related(one.members, accused) or are_kin(
-                one.members, accused, self._signature
-            )
-            return one.odds + RELATED * related
-
-        odds, statistics, group, score = max(groups, key=odds_beside_accused)
+        """Return the likeliest group, rid of its natural part and joined by those it missed."""
+        odds, statistics, group, score = max(
+            groups, key=lambda one: one.odds + RELATED * is_related(one.members, accused)
+        )
         in_class, margin = self._in_class, self._votes.margin
         members, score = self._without_natural_part(group, score)
         # Where members stand out plainly, whoever lacks their signature is hardly one of them; and

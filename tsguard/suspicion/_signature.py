@@ -26,7 +26,7 @@ GROWTH, FREE_GROWTH = 3, 10  # size after a step: at most three times that befor
 HELPED_SIGNATURE = 1.0  # deviations that do where the content contradicts the label as well
 APART = 0.05  # support across two parts of a group, relative to that within, that is none
 MAX_STARTS, MAX_MOVES = 32, 20  # of the search for a split into two groups
-MAX_SPLIT = 2000  # members of groups that are split or compared: each of them with every other
+MAX_SPLIT = 2000  # members of a group that is split: every one is compared with every other
 MIN_MEMBERS = 2  # what one sample alone has is no pattern
 YARDSTICK = 1000  # samples outside a class, at most, that say what is usual there
 ONE_DEVIATION = (0.16, 0.5, 0.84)  # quantiles one deviation below, at and above the middle
@@ -293,39 +293,6 @@ def _largest(values: Floats, number: int) -> Mask:
     largest = np.zeros(len(values), bool)
     largest[np.argsort(-values, kind="stable")[:number]] = True
     return largest
-
-
-def kinship(signature: Signature, one: Mask, other: Mask) -> float:
-    """Return how much the members of two groups speak for each other, beside those of each group.
-
-    Whoever asks for one group takes the other's members for samples that lack what it shares, so
-    that one trigger in two classes seems to be two. Partial correlation takes nobody for anything.
-
-    Parameters
-    ----------
-    signature : Signature
-    one, other : ndarray of bool of shape (n_samples,)
-        Groups of at least two members, without common ones.
-
-    Returns
-    -------
-    float
-        About 1 for parts of one group, 0 for patterns that have nothing to do with each other; 0
-        as well where a group's own members don't speak for each other, or there are too many.
-    """
-    if one.sum() + other.sum() > MAX_SPLIT:
-        return 0.0
-    rows = np.concatenate([np.flatnonzero(one), np.flatnonzero(other)])
-    support = signature.affinity(rows, np.arange(len(rows)))
-    np.fill_diagonal(support, 0)
-    n_one, n_other = one.sum(), other.sum()
-    within = (
-        support[:n_one, :n_one].sum() / (n_one * (n_one - 1)),
-        support[n_one:, n_one:].sum() / (n_other * (n_other - 1)),
-    )
-    if min(within) <= 0:
-        return 0.0
-    return float(support[:n_one, n_one:].mean() / np.sqrt(np.prod(within)))
 
 
 def two_patterns(signature: Signature, group: Mask) -> tuple[Mask, Mask] | None:
