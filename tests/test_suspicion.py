@@ -59,10 +59,10 @@ from tsguard.suspicion._signature import (
     ONE_DEVIATION,
     Signature,
     _converge,
-    most_alike,
     regrow,
     two_patterns,
 )
+from tsguard.suspicion._sized_groups import most_alike
 from tsguard.suspicion._true_classes import true_classes
 from tsguard.suspicion._views import _principal
 from tsguard.suspicion._votes import Votes, collect_votes, other_classes, trusted_votes
@@ -707,6 +707,7 @@ def test_a_class_is_searched_by_size_if_no_group_is_likely(half_found, monkeypat
     search, groups, _, _ = half_found
     called = []
     monkeypatch.setattr(search, "_weigh", lambda _: [groups[0]._replace(odds=odds)])
+    monkeypatch.setattr(search, "_as_a_part", lambda one: one)
     monkeypatch.setattr(search, "_by_size", lambda: called.append(True) or [])
     search.groups(np.random.default_rng(0))
     assert bool(called) == searched

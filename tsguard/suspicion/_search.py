@@ -39,10 +39,10 @@ from tsguard.suspicion._signature import (
     SIGNATURE_SHARE,
     Signature,
     find_groups,
-    most_alike,
     regrow,
     two_patterns,
 )
+from tsguard.suspicion._sized_groups import most_alike
 from tsguard.suspicion._votes import (
     Codes,
     Floats,

@@ -251,50 +251,6 @@ def regrow(signature: Signature, votes: Votes, in_class: Mask, group: Mask) -> M
     return found
 
 
-def most_alike(signature: Signature, votes: Votes, in_class: Mask, n_members: int) -> Mask:
-    """Return the groups of a given size inside a class that come closest to a backdoor.
-
-    They start from the most contradicted members of the class; again and again those with most of
-    what the group shares take their place, or those with most of that and of contradiction
-    together. Poison that stands out too little for a group to grow from a few is found so, if one
-    knows how much there is.
-
-    Parameters
-    ----------
-    signature : Signature
-    votes : Votes
-    in_class : ndarray of bool of shape (n_samples,)
-    n_members : int
-        At least two.
-
-    Returns
-    -------
-    ndarray of bool of shape (n_samples, n_groups)
-        One or two groups.
-    """
-    contradiction = _standardised(votes.margin[in_class])
-    found = np.zeros((len(in_class), 2), bool)
-    for column, say_of_content in enumerate((0.0, 1.0)):
-        group = _largest(contradiction, n_members)
-        for _ in range(len(GROWTH_SHARES)):
-            scores = signature.inner_scores(group[:, np.newaxis], in_class)[:, 0]
-            group = _largest(_standardised(scores) + say_of_content * contradiction, n_members)
-        found[in_class, column] = group
-    return _distinct(found)
-
-
-def _standardised(values: Floats) -> Floats:
-    centred: Floats = (values - values.mean()) / (values.std() + 1e-9)
-    return centred
-
-
-def _largest(values: Floats, number: int) -> Mask:
-    """Return where the largest values are, as many as ``number``; of equal ones the first."""
-    largest = np.zeros(len(values), bool)
-    largest[np.argsort(-values, kind="stable")[:number]] = True
-    return largest
-
-
 def two_patterns(signature: Signature, group: Mask) -> tuple[Mask, Mask] | None:
     """Return the two parts of a group that have nothing in common, or None if there are none.
 
