@@ -160,8 +160,6 @@ class _Search:
         added, however little its poison stands out.
         """
         n_in_class = int(self._in_class.sum())
-        if len(self._other_sizes) < 2:
-            return []
         n_members = round(too_many(n_in_class, self._other_sizes))
         if not MIN_SURPLUS_SIZE <= n_members <= self._largest:
             return []

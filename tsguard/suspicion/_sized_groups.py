@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from tsguard.suspicion._loss_drop import top_share
 from tsguard.suspicion._signature import Signature
 from tsguard.suspicion._votes import Floats, Mask, Votes
 
@@ -30,12 +31,13 @@ def most_alike(signature: Signature, votes: Votes, in_class: Mask, n_members: in
         Two groups, or one if both ways lead to the same.
     """
     contradiction = _standardised(votes.margin[in_class])
+    share = n_members / len(contradiction)
     found = np.zeros((len(in_class), 2), bool)
     for column, say_of_content in enumerate((0.0, 1.0)):
-        group = _largest(contradiction, n_members)
+        group = top_share(contradiction, share)
         for _ in range(N_ROUNDS):
             scores = signature.inner_scores(group[:, np.newaxis], in_class)[:, 0]
-            group = _largest(_standardised(scores) + say_of_content * contradiction, n_members)
+            group = top_share(_standardised(scores) + say_of_content * contradiction, share)
         found[in_class, column] = group
     return np.unique(found, axis=1)
 
@@ -43,10 +45,3 @@ def most_alike(signature: Signature, votes: Votes, in_class: Mask, n_members: in
 def _standardised(values: Floats) -> Floats:
     centred: Floats = (values - values.mean()) / (values.std() + 1e-9)
     return centred
-
-
-def _largest(values: Floats, number: int) -> Mask:
-    """Return where the largest values are, as many as ``number``; of equal ones the first."""
-    largest = np.zeros(len(values), bool)
-    largest[np.argsort(-values, kind="stable")[:number]] = True
-    return largest
