@@ -55,15 +55,10 @@ from tsguard.suspicion._likelihood import (
     whole_of_part,
 )
 from tsguard.suspicion._search import _add_stragglers, _Search
-from tsguard.suspicion._signature import (
-    ONE_DEVIATION,
-    Signature,
-    _converge,
-    regrow,
-    two_patterns,
-)
+from tsguard.suspicion._signature import ONE_DEVIATION, Signature, _converge, regrow
 from tsguard.suspicion._sized_groups import most_alike
 from tsguard.suspicion._true_classes import true_classes
+from tsguard.suspicion._two_patterns import two_patterns
 from tsguard.suspicion._views import _principal
 from tsguard.suspicion._votes import Votes, collect_votes, other_classes, trusted_votes
 
@@ -424,7 +419,7 @@ def test_large_groups_are_not_split(monkeypatch):
     signature = Signature(
         series_views(panel, np.random.default_rng(0)).signature, np.random.default_rng(0)
     )
-    monkeypatch.setattr("tsguard.suspicion._signature.MAX_SPLIT", 10)
+    monkeypatch.setattr("tsguard.suspicion._two_patterns.MAX_SPLIT", 10)
     assert two_patterns(signature, np.arange(120) < 11) is None
 
 

@@ -11,6 +11,7 @@ from tsguard.suspicion._votes import Floats, Mask
 
 HELPED_SHARE = 0.3  # share of the members' median that does where the content contradicts the label
 MAX_SHARE = 0.25  # larger groups of the set are a class rather than poison
+SOME_SIGNATURE = 2.0  # deviations that do for a member whose content contradicts the label
 PRECAUTION = -1.0  # log-odds from which the members of a candidate are not learned on trust
 MAX_DOUBTED_SHARE = 0.7  # ... unless they are more than this share of their class
 SHARED_PATTERN = 2.0  # median deviations by which a group has the pattern of an accused one
@@ -100,7 +101,9 @@ def likeliest_first(candidates: list[Candidate]) -> list[Candidate]:
     for one in sorted(candidates, key=lambda candidate: -candidate.log_odds):
         accused = [other for other in ordered if other.log_odds > 0]
         if accused:
-            change = RELATED if is_related(one.members, accused) else -UNRELATED
+            kin = one.statistics.get("kin", 0.0)  # to one of another class, which is accused first
+            unrelated = 0.0 if kin else -UNRELATED
+            change = RELATED if is_related(one.members, accused) else unrelated
             one = replace(one, log_odds=one.log_odds + change)
         ordered.append(one)
     return sorted(ordered, key=lambda candidate: -candidate.log_odds)

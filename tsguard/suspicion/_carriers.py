@@ -15,8 +15,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from tsguard.suspicion._candidates import Candidate, accused_members, has_pattern
-from tsguard.suspicion._search import SOME_SIGNATURE
+from tsguard.suspicion._candidates import (
+    SOME_SIGNATURE,
+    Candidate,
+    accused_members,
+    has_pattern,
+)
 from tsguard.suspicion._votes import SOME_MARGIN, Codes, Floats, Mask, against, plain_contradiction
 
 

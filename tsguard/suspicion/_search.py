@@ -12,6 +12,7 @@ from tsguard.suspicion._candidates import (
     MAX_SHARE,
     PRECAUTION,
     RELATED,
+    SOME_SIGNATURE,
     Candidate,
     accused_members,
     has_pattern,
@@ -19,19 +20,16 @@ from tsguard.suspicion._candidates import (
     likeliest_first,
     stand_out,
 )
+from tsguard.suspicion._kin import distinct_groups, kin_groups
 from tsguard.suspicion._likelihood import (
     PLAIN_SIZE,
-    SCATTERED_INTERCEPT,
-    SCATTERED_WEIGHTS,
-    SMALL_SET,
-    effective_number,
     group_statistics,
     log_odds,
-    scattered_statistics,
     size_surplus,
     too_many,
     whole_of_part,
 )
+from tsguard.suspicion._scattered import scattered_candidate
 from tsguard.suspicion._signature import (
     HELPED_SIGNATURE,
     MIN_MEMBERS,
@@ -40,9 +38,9 @@ from tsguard.suspicion._signature import (
     Signature,
     find_groups,
     regrow,
-    two_patterns,
 )
 from tsguard.suspicion._sized_groups import most_alike
+from tsguard.suspicion._two_patterns import two_patterns
 from tsguard.suspicion._votes import (
     Codes,
     Floats,
@@ -58,9 +56,10 @@ MAX_CLASS_SHARE = 0.95  # larger groups of a class are the class itself
 # for a group to be looked for by its size.
 MIN_SURPLUS_SIZE, MIN_SURPLUS = 3, 1.0
 N_SPREAD = 3  # groups of a class, the likeliest ones, that are looked for under other labels
+LIKELY_IF_KIN = -6.0  # log-odds from which a group may be one that is kin to another class's
+MIN_KIN_SIZE = 4  # members of such a group: fewer have much in common by chance
 CLEARLY = 4.0  # log-odds by which a natural part of a group is less likely than the rest
 WEAK_SIGNATURE = 3.5  # deviations that are enough for a sample of a class that has a candidate
-SOME_SIGNATURE = 2.0  # ... and that are if the content contradicts its label
 HINT = 1.5  # ... and that make a sample of an accused class doubtful
 HINT_SHARE = 0.05  # share of the members' median that all three must have
 ALL_STAND_OUT = 8.0  # median deviations of a group below which some of it may not
@@ -70,7 +69,6 @@ FEW = 0.3  # content alone adds at most this share to a group, else it is ordina
 # says (17 were the most seen without an attack), log-odds for each power of e above, and the share
 # of the set that it must be: a few odd series stand apart further.
 ALONE, ALONE_WEIGHT, ALONE_SHARE = 20.0, 3.0, 0.04
-MIN_LABELS, MIN_SCATTERED = 1.5, 3  # effective number of labels, and size, of a scattered group
 
 
 class Weighed(NamedTuple):
@@ -80,6 +78,9 @@ class Weighed(NamedTuple):
     statistics: dict[str, float]
     members: Mask
     scores: Floats
+
+
+Found = tuple["_Search", list[Weighed]]  # the search in a class, and its groups
 
 
 def find_candidates(
@@ -106,6 +107,7 @@ def find_candidates(
     """
     searches = [_Search(signature, votes, codes, code) for code in np.unique(codes)]
     found = [(one, groups) for one in searches if (groups := one.groups(rng))]
+    found = _with_kin(signature, found)
     accused = [one.candidate(groups) for one, groups in found if groups[0].odds > 0]
     candidates = accused + [
         one.candidate(groups + one.groups_like(accused), accused)
@@ -113,7 +115,7 @@ def find_candidates(
         if groups[0].odds <= 0
     ]
     explained = accused_members(candidates, len(codes))
-    scattered = _scattered(signature, votes, codes, explained, rng)
+    scattered = scattered_candidate(signature, votes, codes, explained, rng)
     if scattered is not None:
         candidates.append(scattered)
     if not any(one.log_odds > 0 for one in candidates):
@@ -121,6 +123,27 @@ def find_candidates(
         known = {one.targets for one in alone}
         candidates = alone + [one for one in candidates if one.targets not in known]
     return likeliest_first(candidates)
+
+
+def _with_kin(signature: Signature, found: list[Found]) -> list[Found]:
+    """Return the groups of each class, also those that a group of another class is kin to."""
+    likely = [
+        (place, one) for place, (search, _) in enumerate(found) for one in search.likely_if_kin()
+    ]
+    if not likely:
+        return found
+    likely.sort(key=lambda item: -item[1].odds)
+    members = [one.members for _, one in likely]
+    places = [place for place, _ in likely]
+    known = [list(groups) for _, groups in found]
+    for pair in kin_groups(signature, np.array(members).T, np.array(places)):
+        for mine, theirs in (pair, pair[::-1]):
+            search, _ = found[places[mine]]
+            known[places[mine]].append(search.kin_to(likely[mine][1], members[theirs]))
+    return [
+        (search, sorted(groups, key=lambda one: -one.odds))
+        for (search, _), groups in zip(found, known, strict=True)
+    ]
 
 
 class _Search:
@@ -167,6 +190,21 @@ class _Search:
             return []
         groups = most_alike(self._signature, self._votes, self._in_class, n_members)
         return [_known(one, by_size=1.0) for one in self._weigh(groups)]
+
+    def likely_if_kin(self) -> list[Weighed]:
+        """Return the groups that are likely if a group of another class has their pattern."""
+        likely = [
+            one
+            for one in self._weighed
+            if one.odds > LIKELY_IF_KIN and one.members.sum() >= MIN_KIN_SIZE
+        ]
+        likely.sort(key=lambda one: -one.odds)
+        return [likely[place] for place in distinct_groups([one.members for one in likely])]
+
+    def kin_to(self, one: Weighed, other: Mask) -> Weighed:
+        """Return a group, asked for together with one of another class that has its pattern."""
+        groups = [one, *self._spread([one], other)]
+        return max((_known(group, kin=1.0) for group in groups), key=lambda group: group.odds)
 
     def groups_like(self, accused: list[Candidate]) -> list[Weighed]:
         """Return those who have the pattern of an accused group, and what they grow into."""
@@ -260,12 +298,14 @@ class _Search:
         )
         return Weighed(log_odds(statistics), statistics, members, scores)
 
-    def _spread(self, groups: list[Weighed]) -> list[Weighed]:
+    def _spread(self, groups: list[Weighed], kin: Mask | bool = False) -> list[Weighed]:
         """Return the groups anew, asked for with those who carry the pattern under other labels."""
         contradicted = self._votes.margin > 0
         found = []
         for one in groups:
-            spread = _spread(self._signature, one.members, one.scores, self._in_class, contradicted)
+            spread = _spread(
+                self._signature, one.members, one.scores, self._in_class, contradicted, kin
+            )
             if spread is not None:
                 grown = self._weigh_one(*spread)
                 # Whatever it grows into, it was found among many pairs, or by its size.
@@ -302,19 +342,24 @@ def _known(one: Weighed, **statistics: float) -> Weighed:
 
 
 def _spread(
-    signature: Signature, members: Mask, scores: Floats, in_class: Mask, contradicted: Mask
+    signature: Signature,
+    members: Mask,
+    scores: Floats,
+    in_class: Mask,
+    contradicted: Mask,
+    kin: Mask | bool,
 ) -> tuple[Mask, Floats] | None:
     """Ask again for a group and its scores, with those who carry its pattern under other labels.
 
     An attack on several classes leaves one trigger in all of them. When only the group of one class
     is asked for, the others' poison counts as honest samples that happen to have the same feature.
-    Whoever has it although the content denies the label is therefore asked for too. None if there
-    is nobody.
+    Whoever has it although the content denies the label, or is ``kin``, is therefore asked for too.
+    None if there is nobody.
     """
     result = None
     for _ in range(3):
         plainly = stand_out(scores, members, MIN_SIGNATURE, SIGNATURE_SHARE)
-        elsewhere = ~in_class & contradicted & plainly
+        elsewhere = (~in_class & contradicted & plainly) | kin
         if not elsewhere.any() or (~in_class & ~elsewhere).sum() < MIN_OUTSIDE:
             break
         everybody = (members | elsewhere)[:, np.newaxis]
@@ -338,40 +383,3 @@ def _add_stragglers(
     wider: Mask = group | (in_class & weak)
     plain = in_class & ~wider & (margin > plain_contradiction(margin[~in_class]))
     return wider | plain if content_counts and plain.sum() <= FEW * wider.sum() else wider
-
-
-def _scattered(
-    signature: Signature, votes: Votes, codes: Codes, explained: Mask, rng: np.random.Generator
-) -> Candidate | None:
-    """Return the best group with one signature under many labels (an all-to-all attack).
-
-    The contradicted samples of all classes take the place of one class, the others that of the
-    rest. Suspects that another candidate explains are left aside.
-    """
-    contradicted = (votes.margin > 0) & ~explained
-    if len(codes) < SMALL_SET or not MIN_SCATTERED <= contradicted.sum() <= 0.7 * len(codes):
-        return None
-    groups = find_groups(signature, votes, contradicted, rng, content_helps=False)
-    scattered = [
-        effective_number(codes[group]) >= MIN_LABELS
-        and MIN_SCATTERED <= group.sum() <= MAX_SHARE * len(codes)
-        for group in groups.T
-    ]
-    groups = groups[:, np.array(scattered, bool)]
-    if groups.shape[1] == 0:
-        return None
-    scores = signature.z_scores(groups, contradicted)
-    statistics = [
-        scattered_statistics(group, score, contradicted, votes, codes)
-        for group, score in zip(groups.T, scores.T, strict=True)
-    ]
-    weighed = [log_odds(one, SCATTERED_INTERCEPT, SCATTERED_WEIGHTS) for one in statistics]
-    best = int(np.argmax(weighed))
-    score = scores[:, best]
-    members = contradicted & stand_out(score, groups[:, best], SOME_SIGNATURE, SIGNATURE_SHARE)
-    counts = np.bincount(codes[members])
-    targets = tuple(int(code) for code in np.flatnonzero(counts >= 2))
-    if not targets:
-        return None
-    nobody = np.zeros_like(members)
-    return Candidate(targets, weighed[best], members, nobody, score, statistics[best])

@@ -24,9 +24,6 @@ GROWTH_SHARES = (0.15, 0.15, 0.2, 0.2, 0.3, 0.3, 0.3, 0.3)
 # ... and in a large class many honest samples stand out by chance: of all, only the first may join.
 GROWTH, FREE_GROWTH = 3, 10  # size after a step: at most three times that before, and ten
 HELPED_SIGNATURE = 1.0  # deviations that do where the content contradicts the label as well
-APART = 0.05  # support across two parts of a group, relative to that within, that is none
-MAX_STARTS, MAX_MOVES = 32, 20  # of the search for a split into two groups
-MAX_SPLIT = 2000  # members of a group that is split: every one is compared with every other
 MIN_MEMBERS = 2  # what one sample alone has is no pattern
 YARDSTICK = 1000  # samples outside a class, at most, that say what is usual there
 ONE_DEVIATION = (0.16, 0.5, 0.84)  # quantiles one deviation below, at and above the middle
@@ -123,6 +120,68 @@ class Signature:
             residual = own - share - self._features[asked] @ weights
         predicted: Floats = own - residual / self._leverage[asked, None]
         return predicted
+
+    def support(self, groups: Mask) -> Floats:
+        """Return how much groups speak for each other, all other samples given.
+
+        Parameters
+        ----------
+        groups : ndarray of bool of shape (n_samples, n_groups)
+            Each of at least two samples.
+
+        Returns
+        -------
+        ndarray of shape (n_groups, n_groups)
+            Means over the pairs of two different samples; on the diagonal those within a group.
+        """
+        indicator = groups.astype(np.float64)
+        shared = indicator.T @ indicator
+        size = np.diag(shared)
+        if self._features is None:
+            together = -indicator.T @ (self._inverse @ indicator)
+        else:
+            features, solved = self._features.T @ indicator, self._solution @ indicator
+            together = features.T @ solved + np.outer(size, size) / len(groups) - shared
+        together += indicator.T @ (self._leverage[:, None] * indicator)
+        support: Floats = together / (np.outer(size, size) - shared)
+        return support
+
+    def left_out(self, group: Mask, out: Mask) -> tuple[float, float]:
+        """Say how much of a group's pattern samples have that the regression has not learned.
+
+        Parameters
+        ----------
+        group, out : ndarray of bool of shape (n_samples,)
+            Without common members.
+
+        Returns
+        -------
+        own, theirs : float
+            Medians of the members, each left out as well, and of ``out``, in standard deviations
+            of the other samples.
+        """
+        others = self._order[~(group | out)[self._order]][:YARDSTICK]
+        asked, held = np.append(np.flatnonzero(group), others), np.flatnonzero(out)
+        indicator = group.astype(np.float64)
+        if self._features is None:
+            residual = self._inverse @ indicator
+            within, across = self._inverse[held][:, held], self._inverse[asked][:, held]
+        else:
+            mean = 1 / len(group)
+            residual = indicator - indicator.mean()
+            residual -= self._features @ (self._solution @ indicator)
+            within = np.eye(len(held)) - mean - self._features[held] @ self._solution[:, held]
+            across = -mean - self._features[asked] @ self._solution[:, held]
+        # Leaving samples out of a ridge regression is a small solve in what is left of them.
+        solved = np.linalg.solve(within, np.column_stack([residual[held], across.T]))
+        theirs, spread = -solved[:, 0], solved[:, 1:]
+        leverage = self._leverage[asked] - np.einsum("ij,ji->i", across, spread)
+        scores = indicator[asked] - (residual[asked] + across @ theirs) / leverage
+        n_members = len(asked) - len(others)
+        low, middle, high = np.quantile(scores[n_members:], ONE_DEVIATION)
+        deviation = (high - low) / 2 + 1e-9
+        own, of_out = np.median(scores[:n_members]), np.median(theirs)
+        return float((own - middle) / deviation), float((of_out - middle) / deviation)
 
     def class_scores(
         self, codes: Codes, doubted: Mask, n_classes: int
@@ -249,62 +308,6 @@ def regrow(signature: Signature, votes: Votes, in_class: Mask, group: Mask) -> M
     if grown.shape[1]:
         found[in_class] = grown[:, 0]
     return found
-
-
-def two_patterns(signature: Signature, group: Mask) -> tuple[Mask, Mask] | None:
-    """Return the two parts of a group that have nothing in common, or None if there are none.
-
-    Groups grow by what their members share with each other, so poison and a natural subgroup can
-    end up in one: each half keeps its own members in. With one trigger, any part of the poison
-    speaks for any other; here the members of one part say nothing of the other's, on average, or
-    speak against them.
-
-    Parameters
-    ----------
-    signature : Signature
-    group : ndarray of bool of shape (n_samples,)
-
-    Returns
-    -------
-    tuple of ndarray of bool of shape (n_samples,), or None
-        Each of at least ``MIN_MEMBERS`` samples.
-    """
-    rows = np.flatnonzero(group)
-    if len(rows) > MAX_SPLIT:
-        return None
-    support = signature.affinity(rows, np.arange(len(rows)))
-    np.fill_diagonal(support, 0)
-    # Every start is a member with the half of the group that is nearest to it.
-    starts = np.linspace(0, len(rows) - 1, min(MAX_STARTS, len(rows))).round().astype(int)
-    splits = [_settle(support, support[start] > np.median(support[start])) for start in starts]
-    apart, part = min(splits, key=lambda split: split[0])
-    if apart >= APART:
-        return None
-    one, other = (np.zeros_like(group) for _ in range(2))
-    one[rows[part]] = other[rows[~part]] = True
-    return one, other
-
-
-def _settle(support: Floats, part: Mask) -> tuple[float, Mask]:
-    """Move members to the part that speaks for them more, until nobody moves.
-
-    Also returns the mean support across the parts, relative to that within them; infinite if that
-    leads nowhere.
-    """
-    of_all = support.sum(axis=1)
-    for _ in range(MAX_MOVES):
-        n_part, n_rest = part.sum(), (~part).sum()
-        if min(n_part, n_rest) < MIN_MEMBERS:
-            break
-        together = support @ part
-        of_part, of_rest = together / (n_part - part), (of_all - together) / (n_rest - ~part)
-        nearer = of_part > of_rest
-        if (nearer == part).all():
-            within = float(of_part[part].mean()), float(of_rest[~part].mean())
-            across = float(of_rest[part].mean())
-            return (across / np.sqrt(np.prod(within)) if min(within) > 0 else np.inf), part
-        part = nearer
-    return np.inf, part
 
 
 def _converge(signature: Signature, groups: Mask, in_class: Mask, contradicted: Mask) -> Mask:
