@@ -27,6 +27,7 @@ RESULTS = Path(__file__).parent.parent / "docs" / "results" / "evidence_ablation
 N_TRAIN = 200
 CONDITIONS = (
     *(("dirty", attack, 0.1) for attack in ("patch", "pulse", "sine", "warp")),
+    ("two_targets", "patch", 0.1),
     ("two_targets", "sine", 0.1),
     ("all_to_all", "patch", 0.1),
 )
@@ -57,6 +58,8 @@ STEPS: dict[str, dict[str, Any]] = {
     "mixed groups stay whole": {f"{_SEARCH}.two_patterns": lambda *_: None},
     "no stragglers": {f"{_SEARCH}._add_stragglers": lambda group, *_: group},
     "not asked under other labels": {f"{_SEARCH}._Search._spread": lambda *_: []},
+    "nothing is looked for by its size": {f"{_SEARCH}._Search._by_size": lambda _: []},
+    "no group is kin to another class's": {f"{_SEARCH}._with_kin": lambda _, found: found},
     "a found pattern leads nowhere": {
         f"{_SEARCH}._Search.groups_like": lambda *_: [],
         f"{_SEARCH}.RELATED": 0.0,

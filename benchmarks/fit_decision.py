@@ -189,12 +189,16 @@ def _kept(labels: np.ndarray, kind: str, seed: int) -> np.ndarray:
 
 def fit_weights(options: argparse.Namespace) -> None:
     """Judge every set by weights fitted on the others, print the weights of all."""
+    from tsguard.suspicion._likelihood import WEIGHTS
+
     cells = pd.DataFrame(read(RESULTS))
     rows = cells.explode("candidates", ignore_index=True).dropna(subset="candidates")
     rows = rows.drop(columns="candidates").join(
         pd.json_normalize(rows["candidates"]).set_index(rows.index)
     )
     rows["is_poison"] = rows["is_poison"].astype(bool)
+    for newer in set(WEIGHTS) - set(rows):  # than the stored candidates: nothing had it then
+        rows[newer] = 0.0
     scattered = rows["labels"].notna()
     judged, weights = [], {}
     for kind, own in (("of a class", rows[~scattered]), ("under many labels", rows[scattered])):

@@ -101,8 +101,8 @@ def likeliest_first(candidates: list[Candidate]) -> list[Candidate]:
     for one in sorted(candidates, key=lambda candidate: -candidate.log_odds):
         accused = [other for other in ordered if other.log_odds > 0]
         if accused:
-            kin = one.statistics.get("kin", 0.0)  # to one of another class, which is accused first
-            unrelated = 0.0 if kin else -UNRELATED
+            # Kin of an accused group were weighed as such, and may not seem to have its pattern.
+            unrelated = 0.0 if one.statistics.get("kin") else -UNRELATED
             change = RELATED if is_related(one.members, accused) else unrelated
             one = replace(one, log_odds=one.log_odds + change)
         ordered.append(one)

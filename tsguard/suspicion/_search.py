@@ -1,5 +1,6 @@
 """The search for candidates: the most suspicious group of each class, and of all together."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
@@ -57,7 +58,7 @@ MAX_CLASS_SHARE = 0.95  # larger groups of a class are the class itself
 MIN_SURPLUS_SIZE, MIN_SURPLUS = 3, 1.0
 N_SPREAD = 3  # groups of a class, the likeliest ones, that are looked for under other labels
 LIKELY_IF_KIN = -6.0  # log-odds from which a group may be one that is kin to another class's
-MIN_KIN_SIZE = 4  # members of such a group: fewer have much in common by chance
+MIN_KIN_SIZE = 5  # members of such a group: as few as four have much in common by chance
 CLEARLY = 4.0  # log-odds by which a natural part of a group is less likely than the rest
 WEAK_SIGNATURE = 3.5  # deviations that are enough for a sample of a class that has a candidate
 HINT = 1.5  # ... and that make a sample of an accused class doubtful
@@ -88,9 +89,10 @@ def find_candidates(
 ) -> list[Candidate]:
     """Return the best candidate of every class that has one, and of all classes together.
 
-    An attack on several classes leaves one pattern in all of them. So once somebody is accused, the
-    other classes are searched again, from those who have that pattern. If nobody is accused, groups
-    whose pattern is too plain for a natural one are: with right labels poison has no other sign.
+    An attack on several classes leaves one pattern in all of them. So groups of two classes that
+    have each other's pattern are likelier, and once somebody is accused, the other classes are
+    searched again, from those who have that pattern. If nobody is accused, groups whose pattern is
+    too plain for a natural one are: with right labels poison has no other sign.
 
     Parameters
     ----------
@@ -126,23 +128,21 @@ def find_candidates(
 
 
 def _with_kin(signature: Signature, found: list[Found]) -> list[Found]:
-    """Return the groups of each class, also those that a group of another class is kin to."""
-    likely = [
-        (place, one) for place, (search, _) in enumerate(found) for one in search.likely_if_kin()
-    ]
+    """Return the groups of each class, and those that are kin to one of another class."""
+    likely = [(search, one) for search, _ in found for one in search.likely_if_kin()]
     if not likely:
         return found
     likely.sort(key=lambda item: -item[1].odds)
     members = [one.members for _, one in likely]
-    places = [place for place, _ in likely]
-    known = [list(groups) for _, groups in found]
-    for pair in kin_groups(signature, np.array(members).T, np.array(places)):
+    codes = np.array([search.code for search, _ in likely])
+    kin: defaultdict[int, list[Weighed]] = defaultdict(list)
+    for pair in kin_groups(signature, np.array(members).T, codes):
         for mine, theirs in (pair, pair[::-1]):
-            search, _ = found[places[mine]]
-            known[places[mine]].append(search.kin_to(likely[mine][1], members[theirs]))
+            search, one = likely[mine]
+            kin[search.code].append(search.kin_to(one, members[theirs]))
     return [
-        (search, sorted(groups, key=lambda one: -one.odds))
-        for (search, _), groups in zip(found, known, strict=True)
+        (search, sorted(groups + kin[search.code], key=lambda one: -one.odds))
+        for search, groups in found
     ]
 
 
@@ -150,7 +150,8 @@ class _Search:
     """The search for suspicious groups in one class."""
 
     def __init__(self, signature: Signature, votes: Votes, codes: Codes, code: int) -> None:
-        self._signature, self._votes, self._code = signature, votes, int(code)
+        self.code = int(code)
+        self._signature, self._votes = signature, votes
         self._in_class = in_class = codes == code
         self._other_sizes = np.unique(codes[~in_class], return_counts=True)[1]
         n_outside = (~in_class).sum()
@@ -243,7 +244,7 @@ class _Search:
         nearby = group | (in_class & near)
         if odds > 0 and some_may_not:
             members, nearby, score = self._fill_up(members, nearby, score)
-        return Candidate((self._code,), odds, members, nearby & ~members, score, statistics)
+        return Candidate((self.code,), odds, members, nearby & ~members, score, statistics)
 
     def _fill_up(self, members: Mask, nearby: Mask, scores: Floats) -> tuple[Mask, Mask, Floats]:
         """Return an accused group, who is near it, and the scores, with as many as there must be.
