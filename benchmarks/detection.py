@@ -296,11 +296,12 @@ isolation, AUC that of `suspicion_` inside the target class and of `trigger_scor
 and triggered test series of other classes."""
 
 WHOLE_SETS = """The sets of which 200 series are less than half, with all training series: {sizes}.
-{n} cells, seed {seeds}, FCN, at most {n_test} test series, trained in {precision}; {versions}. Made by
-`python benchmarks/detection.py run --whole --precision bfloat16 --seeds 1`, with `--datasets ECG5000
-SwedishLeaf FaceAll --modes dirty two_targets --attacks patch hum blend morph --rates 0 .01 .1` and
-with `--datasets PenDigits --modes dirty --attacks patch --rates .1`. ECG5000 without poison was
-accused at first, which prompted `KIN_SHARE` (docs/decisions.md), and is missed with two targets since."""
+{n} cells, seed {seeds}, FCN, at most {n_test} test series, trained in {precision}; {versions}.
+Made by `python benchmarks/detection.py run --whole --precision bfloat16 --seeds 1`, with
+`--datasets ECG5000 SwedishLeaf FaceAll --modes dirty two_targets --attacks patch hum blend morph
+--rates 0 .01 .1` and with `--datasets PenDigits --modes dirty --attacks patch --rates .1`. ECG5000
+without poison was accused at first, which prompted `KIN_SHARE` (docs/decisions.md); with two
+targets half of it is missed since."""
 
 BACKBONES = """Seed 3 again: {n} cells that all have, poisoned alike. The evidence, which does not
 look at the network, is the same; the main head's word on suspects differs, and what it learns."""
