@@ -26,10 +26,10 @@ def features(rng, trigger=None, strength=6.0):
     return block
 
 
-@pytest.fixture
-def by_features(monkeypatch):
-    """Solve the ridge by features, as in large sets."""
-    monkeypatch.setattr("tsguard.suspicion._signature.DUAL_LIMIT", 10)
+@pytest.fixture(params=[1500, 10], ids=["by samples", "by features"])
+def either_ridge(request, monkeypatch):
+    """Solve the ridge by samples, and by features as in large sets."""
+    monkeypatch.setattr("tsguard.suspicion._signature.DUAL_LIMIT", request.param)
 
 
 def test_who_is_left_out_is_asked_by_a_regression_without_them():
@@ -52,10 +52,8 @@ def test_who_is_left_out_is_asked_by_a_regression_without_them():
     np.testing.assert_allclose(signature.left_out(group, out), wanted, rtol=1e-6)
 
 
-@pytest.mark.parametrize("by", ["samples", "features"])
-def test_one_pattern_under_two_labels_is_seen_only_by_leaving_out(by, request):
-    if by == "features":
-        request.getfixturevalue("by_features")
+@pytest.mark.usefixtures("either_ridge")
+def test_one_pattern_under_two_labels_is_seen_only_by_leaving_out():
     rng = np.random.default_rng(0)
     one, other, natural = rows(0, 10), rows(100, 115), rows(120, 130)
     block = features(rng, one | other)
@@ -69,10 +67,8 @@ def test_one_pattern_under_two_labels_is_seen_only_by_leaving_out(by, request):
     assert signature.left_out(one, natural)[1] < 0.1 * own
 
 
-@pytest.mark.parametrize("by", ["samples", "features"])
-def test_groups_of_two_classes_with_one_pattern_are_kin_and_no_others(by, request):
-    if by == "features":
-        request.getfixturevalue("by_features")
+@pytest.mark.usefixtures("either_ridge")
+def test_groups_of_two_classes_with_one_pattern_are_kin_and_no_others():
     rng = np.random.default_rng(1)
     one, other, natural = rows(0, 10), rows(100, 115), rows(120, 130)
     block = features(rng, one | other, 12)
