@@ -32,7 +32,7 @@ WEIGHTS = {
     "pair": -1.0,  # whether it is of two: a class has many more pairs than larger groups
     "by_size": -1.0,  # whether it was looked for by its size, so that it is contradicted anyway
     "few_values": -0.75,  # log of FEW_VALUES over the number of values, if that is smaller
-    "kin": 4.0,  # whether a group of another class has the same pattern, and nobody else
+    "kin": 4.0,  # whether a group of another class has most of its pattern, and the other way round
 }
 # The same for groups under many labels.
 SCATTERED_INTERCEPT = 0.9
