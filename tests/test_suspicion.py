@@ -64,6 +64,14 @@ from tsguard.suspicion._votes import Votes, collect_votes, other_classes, truste
 
 MANY = 640  # values of a sample
 
+
+def said(contradiction, codes, other=None, n_values=MANY):
+    """Return votes of four views, with nothing known of who the neighbours are."""
+    nobody = np.zeros((4, len(codes), 0), np.int32)
+    other = 1 - codes if other is None else other
+    return Votes(np.ones(4), contradiction, contradiction[0], other, n_values, codes, nobody)
+
+
 losses_arrays = hnp.arrays(
     np.float32,
     st.tuples(st.integers(1, 6), st.integers(2, 30)),
@@ -293,7 +301,7 @@ def test_a_plain_pattern_of_many_speaks_for_itself(n_others, n_members, counts):
     codes = np.repeat(np.arange(n_others + 1), 100)
     members = np.arange(len(codes)) < n_members
     nothing = np.full((4, len(codes)), -1.0)
-    votes = Votes(np.ones(4), nothing, nothing[0], (codes + 1) % (n_others + 1), MANY)
+    votes = said(nothing, codes, (codes + 1) % (n_others + 1))
     sizes = np.full(n_others, 100)
     odds = {
         deviations: log_odds(
@@ -309,7 +317,7 @@ def test_a_group_that_has_hardly_anything_in_common_is_unlikely():
     codes = np.repeat([0, 1], 100)
     members = np.arange(200) < 20
     against = np.full((4, 200), 0.9)
-    votes = Votes(np.ones(4), against, against[0], 1 - codes, MANY)
+    votes = said(against, codes)
     odds = [
         log_odds(
             group_statistics(
@@ -329,7 +337,7 @@ def test_groups_of_short_series_need_more_evidence(kind):
     against, scores = np.full((4, 200), 0.9), np.where(members, 5.0, 0.0)
 
     def odds(n_values):
-        votes = Votes(np.ones(4), against, against[0], 1 - codes, n_values)
+        votes = said(against, codes, n_values=n_values)
         if kind == "of a class":
             return log_odds(group_statistics(members, scores, codes == 0, votes, np.array([100])))
         statistics = scattered_statistics(members, scores, codes == 0, votes, codes)
@@ -619,7 +627,7 @@ def test_contradicted_members_are_unusual_unless_most_of_their_class_is(n_others
     codes = np.repeat([0, 1], [20 + n_others, 200])
     members = np.arange(len(codes)) < 20
     contradiction = np.tile(np.where(codes == 0, 0.5, -0.5), (4, 1))
-    votes = Votes(np.ones(4), contradiction, contradiction[0], 1 - codes, MANY)
+    votes = said(contradiction, codes)
     scores = np.where(members, 10.0, 0.0)
     statistics = group_statistics(members, scores, codes == 0, votes, np.array([200]))
     assert least <= statistics["gap"] <= most

@@ -9,7 +9,7 @@ from tsguard.suspicion._votes import Codes, Mask
 
 MIN_SUPPORT = 0.1  # of one group for another, relative to that within them, to look closer
 KIN = 8.0  # deviations that each group must have of the other's pattern ...
-KIN_SHARE = 0.6  # ... and share of what the other group itself has of it
+KIN_SHARE = 0.75  # ... and share of what the other group itself has of it
 SAME = 0.8  # members that two groups have in common, of all members of either, to be the same
 MAX_TRIED = 100  # pairs of groups of the same two classes that are looked at closely
 

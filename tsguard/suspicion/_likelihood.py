@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from tsguard.suspicion._origins import agreement_on_origins
 from tsguard.suspicion._votes import Codes, Floats, Mask, Votes
 
 AGREEING_VIEWS = 3  # that must contradict a group, as one does by chance; there are at least three
@@ -22,6 +23,7 @@ WEIGHTS = {
     "gap": 4.4,  # how much more often the third best view contradicts members than others
     "depth": 6.4,  # median margin by which the neighbours' other class wins, as far as they count
     "sources": 1.25,  # log of the effective number of classes the members look like
+    "origins": 12.0,  # how far views agree on which other class each member looks like
     "share": 1.55,  # log of the group's share of the set
     "class_share": -0.5,  # log of its share of the class
     "surplus": 1.7,  # how much better the class's size fits the other classes' without the group
@@ -88,6 +90,8 @@ def group_statistics(
         # Where labels don't follow the content, neighbours of another class mean nothing.
         "depth": np.median(votes.margin[group]) * votes.weights.max(),
         "sources": np.log(effective_number(votes.other[group])),
+        # Of few values all views see about the same, so that they agree anyway.
+        "origins": agreement_on_origins(group, votes) * np.exp(-few_values(votes)),
         "share": np.log(n_members / len(group)),
         "class_share": np.log(n_members / in_class.sum()),
         "surplus": size_surplus(n_members, in_class.sum(), other_sizes),
@@ -124,7 +128,8 @@ def size_surplus(n_members: float, n_in_class: int, other_sizes: Codes) -> float
     spread = (deviations @ deviations + 2 * USUAL_SPREAD**2) / (len(other_sizes) + 1)
     freedom = min(len(other_sizes) - 1, 6)
     returned = 1 + n_members / other_sizes.sum()
-    distance = np.log([n_in_class, (n_in_class - n_members) / returned]) - usual
+    n_without = max(n_in_class - n_members, 1)  # if nobody is left, its true series were all taken
+    distance = np.log([n_in_class, n_without / returned]) - usual
     tails = 1 + distance**2 / (freedom * spread * (1 + 1 / len(other_sizes)))
     whole, without = tails ** (-(freedom + 1) / 2) + OWN_SIZE
     return float(np.log(without / whole))

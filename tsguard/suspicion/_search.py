@@ -23,6 +23,7 @@ from tsguard.suspicion._candidates import (
 )
 from tsguard.suspicion._kin import distinct_groups, kin_groups
 from tsguard.suspicion._likelihood import (
+    PLAIN_SHARE,
     PLAIN_SIZE,
     group_statistics,
     log_odds,
@@ -52,7 +53,7 @@ from tsguard.suspicion._votes import (
 )
 
 MIN_OUTSIDE = 8  # samples needed outside a class to say what is unusual in it
-MAX_CLASS_SHARE = 0.95  # larger groups of a class are the class itself
+MAX_SHARE_OF_FEW = 0.95  # of a small class: the few samples of a rare one are always contradicted
 # A class must be larger than the others by so many samples, and so plainly (log-likelihood ratio),
 # for a group to be looked for by its size.
 MIN_SURPLUS_SIZE, MIN_SURPLUS = 3, 1.0
@@ -155,7 +156,10 @@ class _Search:
         self._in_class = in_class = codes == code
         self._other_sizes = np.unique(codes[~in_class], return_counts=True)[1]
         n_outside = (~in_class).sum()
-        self._largest = min(MAX_SHARE * len(codes), MAX_CLASS_SHARE * in_class.sum(), n_outside)
+        n_inside = in_class.sum()
+        if n_inside < max(PLAIN_SIZE, PLAIN_SHARE * len(codes)):
+            n_inside = MAX_SHARE_OF_FEW * n_inside
+        self._largest = min(MAX_SHARE * len(codes), n_inside, n_outside)
         self._weighed: list[Weighed] = []
 
     def groups(self, rng: np.random.Generator) -> list[Weighed]:

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from tsguard.suspicion._views import Embedding
 
-NEIGHBOURS = 7
+NEIGHBOURS = 7  # that vote ...
+KNOWN_NEIGHBOURS = 10  # ... of so many that are looked up
 POOL_LIMIT = 4000  # neighbours are searched among at most so many samples
 SOME_MARGIN = 0.1  # of votes against a label, below which they mean little
 CHUNK = 1024  # rows of one block of distances
@@ -36,6 +37,10 @@ class Votes:
         The strongest other class there.
     n_values : int
         Number of values of one sample: of few, all views see about the same.
+    codes : ndarray of shape (n_samples,)
+        Given class codes.
+    neighbours : ndarray of shape (n_views, n_samples, n_neighbours)
+        The nearest ones in each view, nearest first; a few more than vote.
     """
 
     weights: Floats
@@ -43,6 +48,8 @@ class Votes:
     margin: Floats
     other: Codes
     n_values: int
+    codes: Codes
+    neighbours: NDArray[np.int32]
 
     @cached_property
     def contradicted(self) -> Mask:
@@ -74,19 +81,21 @@ def collect_votes(
     pool = np.sort(rng.permutation(n_samples)[:POOL_LIMIT])
     place = np.full(n_samples, -1)
     place[pool] = np.arange(len(pool))
-    n_neighbours = min(NEIGHBOURS, len(pool) - 1)
+    n_neighbours = min(KNOWN_NEIGHBOURS, len(pool) - 1)
     weights = np.zeros(len(views))
     contradiction = np.zeros((len(views), n_samples))
     consensus = np.zeros((n_samples, n_classes))
+    neighbours = np.empty((len(views), n_samples, n_neighbours), np.int32)
     for number, view in enumerate(views):
-        neighbours = pool[nearest(view, view[pool], n_neighbours, place)]
-        shares = _shares(codes[neighbours], n_classes, np.ones(n_neighbours))
+        neighbours[number] = pool[nearest(view, view[pool], n_neighbours, place)]
+        voters = neighbours[number, :, :NEIGHBOURS]
+        shares = _shares(codes[voters], n_classes, np.ones(voters.shape[1]))
         weights[number] = _weight(shares, codes, n_classes)
         contradiction[number], _ = against(shares, codes)
         consensus += weights[number] * shares
     consensus /= weights.sum() + 1e-9
     margin, other = against(consensus, codes)
-    return Votes(weights, contradiction, margin, other, n_values)
+    return Votes(weights, contradiction, margin, other, n_values, codes, neighbours)
 
 
 def trusted_votes(

@@ -1,0 +1,59 @@
+"""Where the members of a group come from, if not from the class that they claim to be of."""
+
+import numpy as np
+
+from tsguard.suspicion._votes import Mask, Votes
+
+USUAL_AGREEMENT = 0.08  # of what is possible, in natural groups
+MOST = 0.2  # that is said for or against a group
+
+
+def agreement_on_origins(group: Mask, votes: Votes) -> float:
+    """Return how far views agree on which other class each member of a group looks like.
+
+    A poisoned sample still has the content of the class that it was taken from, so views that see
+    different things name the same class, and for the next member another one. The members of a
+    natural group look like whatever class lies near, all of them alike, or like the rest of their
+    own class, or each view names another. The group itself has no vote, so this holds where most of
+    a class is poison, too; views that see nothing but the trigger, and so find only other members,
+    abstain.
+
+    Parameters
+    ----------
+    group : ndarray of bool of shape (n_samples,)
+        Of one class.
+    votes : Votes
+
+    Returns
+    -------
+    float
+        Chance that two views name the same other class for a member, less that chance for two
+        different members, less ``USUAL_AGREEMENT`` of what is left to 1: so about 0 where all
+        members look like one other class, below where they look like the rest of their own. From
+        -0.2 to 0.2, higher = more like poison.
+    """
+    members = np.flatnonzero(group)
+    neighbours = votes.neighbours[:, members]
+    named = votes.codes[neighbours]
+    asked = ~group[neighbours]
+    counts = asked & (named != votes.codes[members[0]])
+    n_views, n_members = counts.shape[:2]
+    shape = n_views, n_members, int(votes.codes.max()) + 1
+    row = np.arange(n_views * n_members).reshape(n_views, n_members, 1)
+    n_votes = np.bincount((row * shape[2] + named)[counts], minlength=int(np.prod(shape)))
+    n_asked = asked.sum(axis=2, keepdims=True)
+    shares = n_votes.reshape(shape) / np.maximum(n_asked, 1)
+    # What all other views say of the same member, as far as they say anything.
+    weights = votes.weights[:, np.newaxis, np.newaxis] * (n_asked > 0)
+    weight_of_others = weights.sum(axis=0) - weights
+    others = (weights * shares).sum(axis=0) - weights * shares
+    others /= np.maximum(weight_of_others, 1e-9)
+    weights *= weight_of_others > 1e-9
+    by_view = weights.sum(axis=1)
+    if not by_view.any():
+        return 0.0
+    alike = (weights * shares * others).sum() / by_view.sum()
+    of_view, of_others = (weights * shares).sum(axis=1), (weights * others).sum(axis=1)
+    by_chance = (of_view * of_others / np.maximum(by_view, 1e-9)).sum() / by_view.sum()
+    agreement = alike - by_chance - USUAL_AGREEMENT * (1 - by_chance)
+    return float(np.clip(agreement, -MOST, MOST))
