@@ -16,7 +16,8 @@ SMALL_SET = 60  # samples; in smaller sets chance makes groups too
 FEW_VALUES = 64  # values of a sample; with fewer the views see the same, and natural groups too
 
 # Log-odds of "backdoor", by logistic regression on clean and poisoned versions of 20 data sets
-# (docs/results/decision_fit.md), judged on sets left out.
+# (docs/results/decision_fit.md), judged on sets left out; "origins", "by_size" and "kin" came later
+# and were chosen on these sets by hand (docs/decisions.md).
 INTERCEPT = -3.5
 WEIGHTS = {
     "strength": 1.9,  # log of the first quartile of the members' signature, in deviations

@@ -4,7 +4,7 @@ import numpy as np
 
 from tsguard.suspicion._votes import Mask, Votes
 
-USUAL_AGREEMENT = 0.08  # of what is possible, in natural groups
+USUAL_AGREEMENT = 0.08  # in natural groups, of what chance leaves to 1
 MOST = 0.2  # that is said for or against a group
 
 
