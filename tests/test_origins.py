@@ -1,11 +1,18 @@
 """Whether the members of a group come from other classes."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from test_suspicion import look, make_panel, plant
 
 from tsguard.suspicion._likelihood import group_statistics
-from tsguard.suspicion._origins import MOST, USUAL_AGREEMENT, agreement_on_origins
+from tsguard.suspicion._origins import (
+    MOST,
+    USUAL_AGREEMENT,
+    agreement_on_origins,
+    usual_agreement,
+)
 from tsguard.suspicion._votes import Votes
 
 N_MEMBERS, N_NEIGHBOURS = 20, 10
@@ -57,6 +64,26 @@ def test_members_that_look_like_the_rest_of_their_class_speak_against_it():
     few = np.zeros((5, N_MEMBERS), int)
     few[:, :2] = EACH_ITS_OWN[:, :2]
     assert natural < agreement_on_origins(GROUP, votes(few)) < MOST / 2
+
+
+def test_that_some_members_look_like_another_class_is_no_agreement_on_which():
+    """Natural groups have members of which all views say alike that they are typical."""
+    half = np.where(np.arange(N_MEMBERS) < N_MEMBERS // 2, ALL_ALIKE, 0)
+    assert agreement_on_origins(GROUP, votes(half)) < 0
+
+
+def test_what_the_contradicted_samples_of_other_classes_reach_is_no_sign_of_poison():
+    def usual(named):
+        of_group = votes(named)
+        margin = np.where(GROUP, 0.5, -0.5)
+        return usual_agreement(replace(of_group, margin=margin))
+
+    assert usual(ALL_ALIKE) == pytest.approx(USUAL_AGREEMENT)
+    overlapping = usual(EACH_ITS_OWN)
+    assert overlapping[0] > 0.3
+    assert overlapping[1:] == pytest.approx(USUAL_AGREEMENT)
+    group = votes(EACH_ITS_OWN)
+    assert agreement_on_origins(GROUP, group, overlapping[0]) < agreement_on_origins(GROUP, group)
 
 
 def test_views_that_see_nothing_have_little_say():

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from tsguard.suspicion._origins import agreement_on_origins
+from tsguard.suspicion._origins import USUAL_AGREEMENT, agreement_on_origins
 from tsguard.suspicion._votes import Codes, Floats, Mask, Votes
 
 AGREEING_VIEWS = 3  # that must contradict a group, as one does by chance; there are at least three
@@ -64,11 +64,17 @@ def log_odds(
 
 
 def group_statistics(
-    group: Mask, scores: Floats, in_class: Mask, votes: Votes, other_sizes: Codes
+    group: Mask,
+    scores: Floats,
+    in_class: Mask,
+    votes: Votes,
+    other_sizes: Codes,
+    usual_agreement: float = USUAL_AGREEMENT,
 ) -> dict[str, float]:
     """Return what speaks for and against a backdoor; see ``WEIGHTS``.
 
-    ``other_sizes`` are the sizes of the other classes.
+    ``other_sizes`` are the sizes of the other classes, ``usual_agreement`` the most that views
+    agree there on where contradicted samples come from.
     """
     core, n_members = in_class & ~group, group.sum()
     small, of_two = len(group) < SMALL_SET, len(other_sizes) == 1
@@ -92,7 +98,7 @@ def group_statistics(
         "depth": np.median(votes.margin[group]) * votes.weights.max(),
         "sources": np.log(effective_number(votes.other[group])),
         # Of few values all views see about the same, so that they agree anyway.
-        "origins": agreement_on_origins(group, votes) * np.exp(-few_values(votes)),
+        "origins": agreement_on_origins(group, votes, usual_agreement) * np.exp(-few_values(votes)),
         "share": np.log(n_members / len(group)),
         "class_share": np.log(n_members / in_class.sum()),
         "surplus": size_surplus(n_members, in_class.sum(), other_sizes),

@@ -2,13 +2,15 @@
 
 import numpy as np
 
-from tsguard.suspicion._votes import Mask, Votes
+from tsguard.suspicion._votes import Floats, Mask, Votes
 
 USUAL_AGREEMENT = 0.08  # in natural groups, of what chance leaves to 1
+SURELY = 15  # contradicted samples of a class that say as much of what is usual in this set
 MOST = 0.2  # that is said for or against a group
+ENOUGH = 300  # members that are asked, of larger groups
 
 
-def agreement_on_origins(group: Mask, votes: Votes) -> float:
+def agreement_on_origins(group: Mask, votes: Votes, usual: float = USUAL_AGREEMENT) -> float:
     """Return how far views agree on which other class each member of a group looks like.
 
     A poisoned sample still has the content of the class that it was taken from, so views that see
@@ -23,16 +25,54 @@ def agreement_on_origins(group: Mask, votes: Votes) -> float:
     group : ndarray of bool of shape (n_samples,)
         Of one class.
     votes : Votes
+    usual : float, default=0.08
+        The agreement in natural groups, see :func:`usual_agreement`.
 
     Returns
     -------
     float
         Chance that two views name the same other class for a member, less that chance for two
-        different members, less ``USUAL_AGREEMENT`` of what is left to 1: so about 0 where all
-        members look like one other class, below where they look like the rest of their own. From
-        -0.2 to 0.2, higher = more like poison.
+        different members that look like other classes as much, less ``usual`` of what is left to 1:
+        so about 0 where all members look like one other class, below where they look like the rest
+        of their own. From -0.2 to 0.2, higher = more like poison.
     """
+    alike, by_chance = _alike(group, votes)
+    agreement = alike - by_chance - usual * (1 - by_chance)
+    return float(np.clip(agreement, -MOST, MOST))
+
+
+def usual_agreement(votes: Votes) -> Floats:
+    """Return how far views agree on where the contradicted samples of each class come from.
+
+    Where classes overlap in earnest they agree on that without an attack. So what the other
+    classes reach is no sign of poison in one.
+
+    Parameters
+    ----------
+    votes : Votes
+
+    Returns
+    -------
+    ndarray of shape (n_classes,)
+        Of what chance leaves to 1; at least ``USUAL_AGREEMENT``, and near it in classes with few
+        contradicted samples.
+    """
+    usual = np.full(int(votes.codes.max()) + 1, USUAL_AGREEMENT)
+    for code in np.unique(votes.codes):
+        contradicted = (votes.codes == code) & (votes.margin > 0)
+        if (n_contradicted := contradicted.sum()) == 0:
+            continue
+        alike, by_chance = _alike(contradicted, votes)
+        found = (alike - by_chance) / max(1 - by_chance, 1e-9)
+        known = n_contradicted / (n_contradicted + SURELY)
+        usual[code] = max(USUAL_AGREEMENT, known * found + (1 - known) * USUAL_AGREEMENT)
+    return usual
+
+
+def _alike(group: Mask, votes: Votes) -> tuple[float, float]:
+    """Return the chances that two views name the same other class: for a member, for any two."""
     members = np.flatnonzero(group)
+    members = members[:: -(-len(members) // ENOUGH)]
     neighbours = votes.neighbours[:, members]
     named = votes.codes[neighbours]
     asked = ~group[neighbours]
@@ -49,11 +89,13 @@ def agreement_on_origins(group: Mask, votes: Votes) -> float:
     others = (weights * shares).sum(axis=0) - weights * shares
     others /= np.maximum(weight_of_others, 1e-9)
     weights *= weight_of_others > 1e-9
-    by_view = weights.sum(axis=1)
-    if not by_view.any():
-        return 0.0
-    alike = (weights * shares * others).sum() / by_view.sum()
+    total = float(weights.sum())
+    if total == 0:
+        return 1.0, 1.0  # nobody to ask, and so nothing that chance leaves
     of_view, of_others = (weights * shares).sum(axis=1), (weights * others).sum(axis=1)
-    by_chance = (of_view * of_others / np.maximum(by_view, 1e-9)).sum() / by_view.sum()
-    agreement = alike - by_chance - USUAL_AGREEMENT * (1 - by_chance)
-    return float(np.clip(agreement, -MOST, MOST))
+    # Members that look like other classes at all do so in all views; that is no agreement on which.
+    by_both = shares.sum(axis=2, keepdims=True) * others.sum(axis=2, keepdims=True)
+    same = (of_view * of_others).sum(axis=1)
+    same /= np.maximum(of_view.sum(axis=1) * of_others.sum(axis=1), 1e-9)
+    by_chance = (weights * by_both).sum(axis=(1, 2)) @ same
+    return float((weights * shares * others).sum() / total), float(by_chance / total)

@@ -31,6 +31,7 @@ from tsguard.suspicion._likelihood import (
     too_many,
     whole_of_part,
 )
+from tsguard.suspicion._origins import usual_agreement
 from tsguard.suspicion._scattered import scattered_candidate
 from tsguard.suspicion._signature import (
     HELPED_SIGNATURE,
@@ -108,7 +109,8 @@ def find_candidates(
     list of Candidate
         Most likely first.
     """
-    searches = [_Search(signature, votes, codes, code) for code in np.unique(codes)]
+    usual = usual_agreement(votes)
+    searches = [_Search(signature, votes, codes, code, usual) for code in np.unique(codes)]
     found = [(one, groups) for one in searches if (groups := one.groups(rng))]
     found = _with_kin(signature, found)
     accused = [one.candidate(groups) for one, groups in found if groups[0].odds > 0]
@@ -150,7 +152,9 @@ def _with_kin(signature: Signature, found: list[Found]) -> list[Found]:
 class _Search:
     """The search for suspicious groups in one class."""
 
-    def __init__(self, signature: Signature, votes: Votes, codes: Codes, code: int) -> None:
+    def __init__(
+        self, signature: Signature, votes: Votes, codes: Codes, code: int, usual: Floats
+    ) -> None:
         self.code = int(code)
         self._signature, self._votes = signature, votes
         self._in_class = in_class = codes == code
@@ -160,6 +164,7 @@ class _Search:
         if n_inside < max(PLAIN_SIZE, PLAIN_SHARE * len(codes)):
             n_inside = MAX_SHARE_OF_FEW * n_inside
         self._largest = min(MAX_SHARE * len(codes), n_inside, n_outside)
+        self._usual_agreement = float(np.delete(usual, code).max())
         self._weighed: list[Weighed] = []
 
     def groups(self, rng: np.random.Generator) -> list[Weighed]:
@@ -298,8 +303,9 @@ class _Search:
     def _weigh_one(self, members: Mask, scores: Floats) -> Weighed:
         if members.sum() > self._largest:
             return Weighed(-np.inf, {}, members, scores)
+        usual = self._usual_agreement
         statistics = group_statistics(
-            members, scores, self._in_class, self._votes, self._other_sizes
+            members, scores, self._in_class, self._votes, self._other_sizes, usual
         )
         return Weighed(log_odds(statistics), statistics, members, scores)
 
