@@ -1,6 +1,7 @@
 """Whether the members of a group come from other classes."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from tsguard.suspicion._origins import (
     agreement_on_origins,
     usual_agreement,
 )
+from tsguard.suspicion._search import Weighed, _Search
 from tsguard.suspicion._votes import Votes
 
 N_MEMBERS, N_NEIGHBOURS = 20, 10
@@ -66,17 +68,10 @@ def test_members_that_look_like_the_rest_of_their_class_speak_against_it():
     assert natural < agreement_on_origins(GROUP, votes(few)) < MOST / 2
 
 
-def test_that_some_members_look_like_another_class_is_no_agreement_on_which():
-    """Natural groups have members of which all views say alike that they are typical."""
-    half = np.where(np.arange(N_MEMBERS) < N_MEMBERS // 2, ALL_ALIKE, 0)
-    assert agreement_on_origins(GROUP, votes(half)) < 0
-
-
 def test_what_the_contradicted_samples_of_other_classes_reach_is_no_sign_of_poison():
-    def usual(named):
-        of_group = votes(named)
+    def usual(named, accused=np.zeros(len(CODES), bool)):  # noqa: B008 - nobody writes to it
         margin = np.where(GROUP, 0.5, -0.5)
-        return usual_agreement(replace(of_group, margin=margin))
+        return usual_agreement(replace(votes(named), margin=margin), accused)
 
     assert usual(ALL_ALIKE) == pytest.approx(USUAL_AGREEMENT)
     overlapping = usual(EACH_ITS_OWN)
@@ -84,6 +79,24 @@ def test_what_the_contradicted_samples_of_other_classes_reach_is_no_sign_of_pois
     assert overlapping[1:] == pytest.approx(USUAL_AGREEMENT)
     group = votes(EACH_ITS_OWN)
     assert agreement_on_origins(GROUP, group, overlapping[0]) < agreement_on_origins(GROUP, group)
+    nobody_left = usual(EACH_ITS_OWN, accused=GROUP)
+    assert nobody_left == pytest.approx(USUAL_AGREEMENT), "other poison is nothing usual"
+
+
+def test_only_accused_groups_are_weighed_anew_with_what_is_usual_elsewhere():
+    scores = np.where(GROUP, 10.0, 0.0)
+    named = np.where(np.arange(N_MEMBERS) < N_MEMBERS // 2, EACH_ITS_OWN, ALL_ALIKE)
+    known = votes(named)
+    statistics = group_statistics(GROUP, scores, CODES == 0, known, np.array([40, 40]))
+    accused, other = (Weighed(odds, statistics, GROUP, scores) for odds in (1.0, -1.0))
+    search = SimpleNamespace(code=0, _votes=known)
+    found = _Search.beyond(search, [other, accused], np.array([0.9, 0.08, 0.6]))
+    assert other in found
+    changed = next(one for one in found if one is not other)
+    expected = agreement_on_origins(GROUP, known, 0.6)
+    assert changed.statistics == statistics | {"origins": expected}
+    assert expected < statistics["origins"]
+    assert [one.odds for one in found] == sorted((one.odds for one in found), reverse=True)
 
 
 def test_views_that_see_nothing_have_little_say():

@@ -42,6 +42,7 @@ from tsguard.suspicion._candidates import (
 from tsguard.suspicion._carriers import accuse_denied, carriers
 from tsguard.suspicion._copies import distinct_samples
 from tsguard.suspicion._evidence import weigh_denials
+from tsguard.suspicion._grow import add_stragglers
 from tsguard.suspicion._likelihood import (
     SCATTERED_INTERCEPT,
     SCATTERED_WEIGHTS,
@@ -54,7 +55,7 @@ from tsguard.suspicion._likelihood import (
     too_many,
     whole_of_part,
 )
-from tsguard.suspicion._search import _add_stragglers, _Search
+from tsguard.suspicion._search import _Search
 from tsguard.suspicion._signature import ONE_DEVIATION, Signature, _converge, regrow
 from tsguard.suspicion._sized_groups import most_alike
 from tsguard.suspicion._true_classes import true_classes
@@ -269,7 +270,7 @@ def test_in_a_large_class_a_few_deviations_are_nothing_beside_a_plain_pattern():
     scores = np.where(group, 200.0, np.random.default_rng(0).standard_t(3, 1500))
     scores[8:10] = 30.0  # poisoned ones that miss most of the signature
     assert (scores[in_class] > 3.5).sum() > 15
-    wider = _add_stragglers(group, scores, in_class, np.zeros(1500), content_counts=False)
+    wider = add_stragglers(group, scores, in_class, np.zeros(1500), content_counts=False)
     assert np.flatnonzero(wider).tolist() == list(range(10))
 
 
@@ -454,11 +455,11 @@ def test_content_counts_for_faint_signatures_if_it_adds_few():
     in_class, group = np.arange(100) < 40, np.arange(100) < 10
     scores, margin = np.where(group, 5.0, 0.0), np.full(100, -0.5)
     margin[[20, 21]] = 0.8
-    added = [_add_stragglers(group, scores, in_class, margin, counts) for counts in (True, False)]
+    added = [add_stragglers(group, scores, in_class, margin, counts) for counts in (True, False)]
     assert np.flatnonzero(added[0] & ~group).tolist() == [20, 21]
     assert (added[1] == group).all()
     margin[20:30] = 0.8  # ordinary confusion
-    assert (_add_stragglers(group, scores, in_class, margin, True) == group).all()
+    assert (add_stragglers(group, scores, in_class, margin, True) == group).all()
 
 
 def test_a_pair_that_grows_stays_one_of_many(monkeypatch):
@@ -468,7 +469,7 @@ def test_a_pair_that_grows_stays_one_of_many(monkeypatch):
     panel, labels = plant(panel, codes, rows)
     pair, whole = (np.isin(np.arange(240), some) for some in (rows[:2], rows))
     monkeypatch.setattr(_search, "find_groups", lambda *_, **__: pair[:, np.newaxis])
-    monkeypatch.setattr(_search, "_spread", lambda _, members, scores, *__: (whole, scores))
+    monkeypatch.setattr(_search, "spread", lambda _, members, scores, *__: (whole, scores))
     monkeypatch.setattr(_Search, "_by_size", lambda _: [])
     best = look(panel, labels).candidates[0]
     assert (best.members == whole).all()
@@ -747,7 +748,7 @@ def test_only_the_likeliest_group_of_a_class_is_seen_as_a_part_of_the_poison(hal
 def test_an_accused_group_is_filled_up_to_what_makes_its_class_too_large(half_found, monkeypatch):
     search, groups, labels, poisoned = half_found
     everybody = labels == 0
-    monkeypatch.setattr(_search, "_add_stragglers", lambda group, *_: group)
+    monkeypatch.setattr(_search, "add_stragglers", lambda group, *_: group)
     # 80 innocents among those whose content seems to contradict their label.
     monkeypatch.setattr(_search, "unusually_contradicted", lambda *_: everybody)
     accused = [one._replace(odds=one.odds + 5) for one in groups]

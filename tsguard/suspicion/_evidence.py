@@ -13,8 +13,9 @@ from tsguard.suspicion._candidates import (
 )
 from tsguard.suspicion._carriers import accuse_denied, carriers
 from tsguard.suspicion._copies import distinct_samples
+from tsguard.suspicion._grow import WEAK_SIGNATURE
 from tsguard.suspicion._loss_drop import top_share
-from tsguard.suspicion._search import WEAK_SIGNATURE, find_candidates
+from tsguard.suspicion._search import find_candidates
 from tsguard.suspicion._signature import Signature
 from tsguard.suspicion._true_classes import true_classes
 from tsguard.suspicion._verdict import UNKNOWN, Verdict

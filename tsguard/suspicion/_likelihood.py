@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from tsguard.suspicion._origins import USUAL_AGREEMENT, agreement_on_origins
+from tsguard.suspicion._origins import agreement_on_origins
 from tsguard.suspicion._votes import Codes, Floats, Mask, Votes
 
 AGREEING_VIEWS = 3  # that must contradict a group, as one does by chance; there are at least three
@@ -13,7 +13,6 @@ PLAIN = 2.5  # log of a signature that natural groups hardly reach ...
 PLAIN_SIZE, PLAIN_SHARE = 4, 0.05  # ... if they have so many members, and are so much of the set
 NO_PATTERN = 1.1  # log of a signature below which a group has hardly anything in common
 SMALL_SET = 60  # samples; in smaller sets chance makes groups too
-FEW_VALUES = 64  # values of a sample; with fewer the views see the same, and natural groups too
 
 # Log-odds of "backdoor", by logistic regression on clean and poisoned versions of 20 data sets
 # (docs/results/decision_fit.md), judged on sets left out; "origins", "by_size" and "kin" came later
@@ -34,7 +33,7 @@ WEIGHTS = {
     "faint": -1.5,  # by how much strength falls short of NO_PATTERN
     "pair": -1.0,  # whether it is of two: a class has many more pairs than larger groups
     "by_size": -1.0,  # whether it was looked for by its size, so that it is contradicted anyway
-    "few_values": -0.75,  # log of FEW_VALUES over the number of values, if that is smaller
+    "few_values": -0.75,  # log of how many times fewer values than usual a sample has
     "kin": 4.0,  # whether a group of another class has most of its pattern, and the other way round
 }
 # The same for groups under many labels.
@@ -64,17 +63,11 @@ def log_odds(
 
 
 def group_statistics(
-    group: Mask,
-    scores: Floats,
-    in_class: Mask,
-    votes: Votes,
-    other_sizes: Codes,
-    usual_agreement: float = USUAL_AGREEMENT,
+    group: Mask, scores: Floats, in_class: Mask, votes: Votes, other_sizes: Codes
 ) -> dict[str, float]:
     """Return what speaks for and against a backdoor; see ``WEIGHTS``.
 
-    ``other_sizes`` are the sizes of the other classes, ``usual_agreement`` the most that views
-    agree there on where contradicted samples come from.
+    ``other_sizes`` are the sizes of the other classes.
     """
     core, n_members = in_class & ~group, group.sum()
     small, of_two = len(group) < SMALL_SET, len(other_sizes) == 1
@@ -97,8 +90,7 @@ def group_statistics(
         # Where labels don't follow the content, neighbours of another class mean nothing.
         "depth": np.median(votes.margin[group]) * votes.weights.max(),
         "sources": np.log(effective_number(votes.other[group])),
-        # Of few values all views see about the same, so that they agree anyway.
-        "origins": agreement_on_origins(group, votes, usual_agreement) * np.exp(-few_values(votes)),
+        "origins": agreement_on_origins(group, votes),
         "share": np.log(n_members / len(group)),
         "class_share": np.log(n_members / in_class.sum()),
         "surplus": size_surplus(n_members, in_class.sum(), other_sizes),
@@ -109,14 +101,9 @@ def group_statistics(
         "pair": n_members == 2,
         "by_size": False,
         "kin": False,
-        "few_values": few_values(votes),
+        "few_values": votes.few_values,
     }
     return {name: float(value) for name, value in statistics.items()}
-
-
-def few_values(votes: Votes) -> float:
-    """Return the log of how many times fewer values than ``FEW_VALUES`` a sample has, 0 if more."""
-    return max(0.0, float(np.log(FEW_VALUES / votes.n_values)))
 
 
 def size_surplus(n_members: float, n_in_class: int, other_sizes: Codes) -> float:
@@ -182,7 +169,7 @@ def scattered_statistics(
         "sources": float(np.log(effective_number(votes.other[members]))),
         "labels": float(np.log(labels)),
         "share": float(np.log(members.sum() / n_contradicted)),
-        "few_values": few_values(votes),
+        "few_values": votes.few_values,
     }
 
 

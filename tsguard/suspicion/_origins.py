@@ -32,16 +32,17 @@ def agreement_on_origins(group: Mask, votes: Votes, usual: float = USUAL_AGREEME
     -------
     float
         Chance that two views name the same other class for a member, less that chance for two
-        different members that look like other classes as much, less ``usual`` of what is left to 1:
-        so about 0 where all members look like one other class, below where they look like the rest
-        of their own. From -0.2 to 0.2, higher = more like poison.
+        different members, less ``usual`` of what is left to 1: so about 0 where all members look
+        like one other class, below where they look like the rest of their own. From -0.2 to 0.2,
+        in series of few values less, higher = more like poison.
     """
     alike, by_chance = _alike(group, votes)
     agreement = alike - by_chance - usual * (1 - by_chance)
-    return float(np.clip(agreement, -MOST, MOST))
+    # Of few values all views see about the same, so that they agree anyway.
+    return float(np.clip(agreement, -MOST, MOST) * np.exp(-votes.few_values))
 
 
-def usual_agreement(votes: Votes) -> Floats:
+def usual_agreement(votes: Votes, accused: Mask) -> Floats:
     """Return how far views agree on where the contradicted samples of each class come from.
 
     Where classes overlap in earnest they agree on that without an attack. So what the other
@@ -50,6 +51,8 @@ def usual_agreement(votes: Votes) -> Floats:
     Parameters
     ----------
     votes : Votes
+    accused : ndarray of bool of shape (n_samples,)
+        Whom not to ask.
 
     Returns
     -------
@@ -59,7 +62,7 @@ def usual_agreement(votes: Votes) -> Floats:
     """
     usual = np.full(int(votes.codes.max()) + 1, USUAL_AGREEMENT)
     for code in np.unique(votes.codes):
-        contradicted = (votes.codes == code) & (votes.margin > 0)
+        contradicted = (votes.codes == code) & (votes.margin > 0) & ~accused
         if (n_contradicted := contradicted.sum()) == 0:
             continue
         alike, by_chance = _alike(contradicted, votes)
@@ -89,13 +92,10 @@ def _alike(group: Mask, votes: Votes) -> tuple[float, float]:
     others = (weights * shares).sum(axis=0) - weights * shares
     others /= np.maximum(weight_of_others, 1e-9)
     weights *= weight_of_others > 1e-9
-    total = float(weights.sum())
-    if total == 0:
+    by_view = weights.sum(axis=1)
+    if not by_view.any():
         return 1.0, 1.0  # nobody to ask, and so nothing that chance leaves
+    alike = (weights * shares * others).sum()
     of_view, of_others = (weights * shares).sum(axis=1), (weights * others).sum(axis=1)
-    # Members that look like other classes at all do so in all views; that is no agreement on which.
-    by_both = shares.sum(axis=2, keepdims=True) * others.sum(axis=2, keepdims=True)
-    same = (of_view * of_others).sum(axis=1)
-    same /= np.maximum(of_view.sum(axis=1) * of_others.sum(axis=1), 1e-9)
-    by_chance = (weights * by_both).sum(axis=(1, 2)) @ same
-    return float((weights * shares * others).sum() / total), float(by_chance / total)
+    by_chance = (of_view * of_others / np.maximum(by_view, 1e-9)).sum()
+    return float(alike / by_view.sum()), float(by_chance / by_view.sum())

@@ -8,7 +8,6 @@ from typing import NamedTuple
 import numpy as np
 
 from tsguard.suspicion._candidates import (
-    HELPED_SHARE,
     MAX_DOUBTED_SHARE,
     MAX_SHARE,
     PRECAUTION,
@@ -21,6 +20,7 @@ from tsguard.suspicion._candidates import (
     likeliest_first,
     stand_out,
 )
+from tsguard.suspicion._grow import HINT_SHARE, MIN_OUTSIDE, add_stragglers, spread
 from tsguard.suspicion._kin import distinct_groups, kin_groups
 from tsguard.suspicion._likelihood import (
     PLAIN_SHARE,
@@ -31,13 +31,10 @@ from tsguard.suspicion._likelihood import (
     too_many,
     whole_of_part,
 )
-from tsguard.suspicion._origins import usual_agreement
+from tsguard.suspicion._origins import agreement_on_origins, usual_agreement
 from tsguard.suspicion._scattered import scattered_candidate
 from tsguard.suspicion._signature import (
-    HELPED_SIGNATURE,
     MIN_MEMBERS,
-    MIN_SIGNATURE,
-    SIGNATURE_SHARE,
     Signature,
     find_groups,
     regrow,
@@ -49,11 +46,9 @@ from tsguard.suspicion._votes import (
     Floats,
     Mask,
     Votes,
-    plain_contradiction,
     unusually_contradicted,
 )
 
-MIN_OUTSIDE = 8  # samples needed outside a class to say what is unusual in it
 MAX_SHARE_OF_FEW = 0.95  # of a small class: the few samples of a rare one are always contradicted
 # A class must be larger than the others by so many samples, and so plainly (log-likelihood ratio),
 # for a group to be looked for by its size.
@@ -62,12 +57,9 @@ N_SPREAD = 3  # groups of a class, the likeliest ones, that are looked for under
 LIKELY_IF_KIN = -6.0  # log-odds from which a group may be one that is kin to another class's
 MIN_KIN_SIZE = 5  # members of such a group: as few as four have much in common by chance
 CLEARLY = 4.0  # log-odds by which a natural part of a group is less likely than the rest
-WEAK_SIGNATURE = 3.5  # deviations that are enough for a sample of a class that has a candidate
-HINT = 1.5  # ... and that make a sample of an accused class doubtful
-HINT_SHARE = 0.05  # share of the members' median that all three must have
+HINT = 1.5  # deviations that make a sample of an accused class doubtful
 ALL_STAND_OUT = 8.0  # median deviations of a group below which some of it may not
 SEVERAL_CLASSES = 9  # other classes from which content alone counts, however strong the signature
-FEW = 0.3  # content alone adds at most this share to a group, else it is ordinary confusion
 # Deviations between a group and the rest of its class that make it suspect whatever the content
 # says (17 were the most seen without an attack), log-odds for each power of e above, and the share
 # of the set that it must be: a few odd series stand apart further.
@@ -109,10 +101,9 @@ def find_candidates(
     list of Candidate
         Most likely first.
     """
-    usual = usual_agreement(votes)
-    searches = [_Search(signature, votes, codes, code, usual) for code in np.unique(codes)]
+    searches = [_Search(signature, votes, codes, code) for code in np.unique(codes)]
     found = [(one, groups) for one in searches if (groups := one.groups(rng))]
-    found = _with_kin(signature, found)
+    found = _less_what_is_usual(votes, _with_kin(signature, found))
     accused = [one.candidate(groups) for one, groups in found if groups[0].odds > 0]
     candidates = accused + [
         one.candidate(groups + one.groups_like(accused), accused)
@@ -149,12 +140,25 @@ def _with_kin(signature: Signature, found: list[Found]) -> list[Found]:
     ]
 
 
+def _less_what_is_usual(votes: Votes, found: list[Found]) -> list[Found]:
+    """Return the groups of each class, accused ones only for what they have beyond the others.
+
+    Whoever may have an accused group's pattern is not asked: it may be poison of another class.
+    """
+    accused = [one for _, groups in found for one in groups if one.odds > 0]
+    if not accused:
+        return found
+    usual = usual_agreement(
+        votes,
+        np.logical_or.reduce([one.members | (one.scores > SOME_SIGNATURE) for one in accused]),
+    )
+    return [(search, search.beyond(groups, usual)) for search, groups in found]
+
+
 class _Search:
     """The search for suspicious groups in one class."""
 
-    def __init__(
-        self, signature: Signature, votes: Votes, codes: Codes, code: int, usual: Floats
-    ) -> None:
+    def __init__(self, signature: Signature, votes: Votes, codes: Codes, code: int) -> None:
         self.code = int(code)
         self._signature, self._votes = signature, votes
         self._in_class = in_class = codes == code
@@ -164,7 +168,6 @@ class _Search:
         if n_inside < max(PLAIN_SIZE, PLAIN_SHARE * len(codes)):
             n_inside = MAX_SHARE_OF_FEW * n_inside
         self._largest = min(MAX_SHARE * len(codes), n_inside, n_outside)
-        self._usual_agreement = float(np.delete(usual, code).max())
         self._weighed: list[Weighed] = []
 
     def groups(self, rng: np.random.Generator) -> list[Weighed]:
@@ -216,6 +219,17 @@ class _Search:
         groups = [one, *self._spread([one], other)]
         return max((_known(group, kin=1.0) for group in groups), key=lambda group: group.odds)
 
+    def beyond(self, groups: list[Weighed], usual: Floats) -> list[Weighed]:
+        """Return groups with views' agreement on them beyond what is usual in other classes."""
+        elsewhere = float(np.delete(usual, self.code).max())
+        found = [
+            _known(one, origins=agreement_on_origins(one.members, self._votes, elsewhere))
+            if one.odds > 0
+            else one
+            for one in groups
+        ]
+        return sorted(found, key=lambda one: -one.odds)
+
     def groups_like(self, accused: list[Candidate]) -> list[Weighed]:
         """Return those who have the pattern of an accused group, and what they grow into."""
         seeds = [self._in_class & has_pattern(one) for one in accused]
@@ -247,7 +261,7 @@ class _Search:
         # a few other classes don't tell how often content contradicts a label by chance.
         some_may_not = float(np.median(score[members])) < ALL_STAND_OUT
         content_counts = some_may_not or len(self._other_sizes) >= SEVERAL_CLASSES
-        members = _add_stragglers(members, score, in_class, margin, content_counts)
+        members = add_stragglers(members, score, in_class, margin, content_counts)
         contradicted = unusually_contradicted(margin, in_class)
         near = stand_out(score, members, HINT, HINT_SHARE) | (contradicted & content_counts)
         nearby = group | (in_class & near)
@@ -303,9 +317,8 @@ class _Search:
     def _weigh_one(self, members: Mask, scores: Floats) -> Weighed:
         if members.sum() > self._largest:
             return Weighed(-np.inf, {}, members, scores)
-        usual = self._usual_agreement
         statistics = group_statistics(
-            members, scores, self._in_class, self._votes, self._other_sizes, usual
+            members, scores, self._in_class, self._votes, self._other_sizes
         )
         return Weighed(log_odds(statistics), statistics, members, scores)
 
@@ -314,11 +327,11 @@ class _Search:
         contradicted = self._votes.margin > 0
         found = []
         for one in groups:
-            spread = _spread(
+            wider = spread(
                 self._signature, one.members, one.scores, self._in_class, contradicted, kin
             )
-            if spread is not None:
-                grown = self._weigh_one(*spread)
+            if wider is not None:
+                grown = self._weigh_one(*wider)
                 # Whatever it grows into, it was found among many pairs, or by its size.
                 was = {
                     name: max(group.statistics.get(name, 0.0) for group in (one, grown))
@@ -350,47 +363,3 @@ def _known(one: Weighed, **statistics: float) -> Weighed:
         return one
     known = one.statistics | statistics
     return one._replace(odds=log_odds(known), statistics=known)
-
-
-def _spread(
-    signature: Signature,
-    members: Mask,
-    scores: Floats,
-    in_class: Mask,
-    contradicted: Mask,
-    kin: Mask | bool,
-) -> tuple[Mask, Floats] | None:
-    """Ask again for a group and its scores, with those who carry its pattern under other labels.
-
-    An attack on several classes leaves one trigger in all of them. When only the group of one class
-    is asked for, the others' poison counts as honest samples that happen to have the same feature.
-    Whoever has it although the content denies the label, or is ``kin``, is therefore asked for too.
-    None if there is nobody.
-    """
-    result = None
-    for _ in range(3):
-        plainly = stand_out(scores, members, MIN_SIGNATURE, SIGNATURE_SHARE)
-        elsewhere = (~in_class & contradicted & plainly) | kin
-        if not elsewhere.any() or (~in_class & ~elsewhere).sum() < MIN_OUTSIDE:
-            break
-        everybody = (members | elsewhere)[:, np.newaxis]
-        scores = signature.z_scores(everybody, in_class | elsewhere)[:, 0]
-        plainly = stand_out(scores, members, MIN_SIGNATURE, SIGNATURE_SHARE)
-        helped = contradicted & stand_out(scores, members, HELPED_SIGNATURE, HELPED_SHARE)
-        members = in_class & (plainly | helped)
-        if members.sum() < MIN_MEMBERS:
-            break
-        result = members, scores
-    return result
-
-
-def _add_stragglers(
-    group: Mask, scores: Floats, in_class: Mask, margin: Floats, content_counts: bool
-) -> Mask:
-    """Add members of the class with a weaker signature or, if few, plainly contradicted content."""
-    contradicted = unusually_contradicted(margin, in_class)
-    weak = stand_out(scores, group, WEAK_SIGNATURE, HINT_SHARE)
-    weak |= contradicted & stand_out(scores, group, SOME_SIGNATURE, HINT_SHARE)
-    wider: Mask = group | (in_class & weak)
-    plain = in_class & ~wider & (margin > plain_contradiction(margin[~in_class]))
-    return wider | plain if content_counts and plain.sum() <= FEW * wider.sum() else wider

@@ -13,6 +13,7 @@ NEIGHBOURS = 7  # that vote ...
 KNOWN_NEIGHBOURS = 10  # ... of so many that are looked up
 POOL_LIMIT = 4000  # neighbours are searched among at most so many samples
 SOME_MARGIN = 0.1  # of votes against a label, below which they mean little
+FEW_VALUES = 64  # values of a sample; of fewer the views see the same, and natural groups too
 CHUNK = 1024  # rows of one block of distances
 
 Codes = NDArray[np.int64]
@@ -56,6 +57,11 @@ class Votes:
         """Whether each view contradicts each label, (n_views, n_samples)."""
         mask: Mask = self.contradiction > 0
         return mask
+
+    @property
+    def few_values(self) -> float:
+        """The log of how many times fewer values than ``FEW_VALUES`` a sample has, 0 if more."""
+        return max(0.0, float(np.log(FEW_VALUES / self.n_values)))
 
 
 def collect_votes(
