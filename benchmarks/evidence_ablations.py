@@ -53,10 +53,10 @@ STEPS: dict[str, dict[str, Any]] = {
     "groups take all that fit at once": {f"{_SIGNATURE}.GROWTH_SHARES": (0.3,) * 8},
     "content helps no weak signature": {
         f"{_SIGNATURE}.HELPED_SIGNATURE": 3.0,
-        f"{_SEARCH}.HELPED_SIGNATURE": 3.0,
+        "tsguard.suspicion._grow.HELPED_SIGNATURE": 3.0,
     },
     "mixed groups stay whole": {f"{_SEARCH}.two_patterns": lambda *_: None},
-    "no stragglers": {f"{_SEARCH}._add_stragglers": lambda group, *_: group},
+    "no stragglers": {f"{_SEARCH}.add_stragglers": lambda group, *_: group},
     "not asked under other labels": {f"{_SEARCH}._Search._spread": lambda *_: []},
     "nothing is looked for by its size": {f"{_SEARCH}._Search._by_size": lambda _: []},
     "no group is kin to another class's": {f"{_SEARCH}._with_kin": lambda _, found: found},
