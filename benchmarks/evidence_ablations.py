@@ -59,6 +59,13 @@ STEPS: dict[str, dict[str, Any]] = {
     "no stragglers": {f"{_SEARCH}.add_stragglers": lambda group, *_: group},
     "not asked under other labels": {f"{_SEARCH}._Search._spread": lambda *_: []},
     "nothing is looked for by its size": {f"{_SEARCH}._Search._by_size": lambda _: []},
+    "where members come from says nothing": {
+        "tsguard.suspicion._likelihood.agreement_on_origins": lambda *_: 0.0,
+        f"{_SEARCH}._less_what_is_usual": lambda _, found: found,
+    },
+    "... is not compared with other classes": {
+        f"{_SEARCH}._less_what_is_usual": lambda _, found: found
+    },
     "no group is kin to another class's": {f"{_SEARCH}._with_kin": lambda _, found: found},
     "a found pattern leads nowhere": {
         f"{_SEARCH}._Search.groups_like": lambda *_: [],
