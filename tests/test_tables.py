@@ -316,6 +316,7 @@ def test_times_without_series_are_refused(tmp_path):
         (["9" * 20, "9" * 19 + "8", "5"], ["9" * 20, "9" * 19 + "8", "5"]),
         (["1e300", "2", "3"], ["1e300", "2", "3"]),
         (["1.0", "2", "03"], [1, 2, 3]),
+        (["1_0", "10", "2"], ["1_0", "10", "2"]),
     ],
 )
 def test_labels_are_integers_only_where_none_is_changed(labels, expected, tmp_path):

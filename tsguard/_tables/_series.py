@@ -293,6 +293,8 @@ def _typed(reader: Reader, raw: list[Any], places: list[str], is_text: bool) -> 
 def _as_integers(labels: NDArray[np.str_]) -> NDArray[Any]:
     """Return texts as integers if they all are whole numbers that fit in 64 bits, else as texts."""
     texts = labels.tolist()
+    if any("_" in text for text in texts):  # Python reads 1_0 as 10, and would merge the two
+        return labels
     try:
         return np.array([int(text) for text in texts], np.int64)
     except (ValueError, OverflowError):
