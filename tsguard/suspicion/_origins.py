@@ -77,25 +77,21 @@ def _alike(group: Mask, votes: Votes) -> tuple[float, float]:
     members = np.flatnonzero(group)
     members = members[:: -(-len(members) // ENOUGH)]
     neighbours = votes.neighbours[:, members]
-    named = votes.codes[neighbours]
-    asked = ~group[neighbours]
-    counts = asked & (named != votes.codes[members[0]])
-    n_views, n_members = counts.shape[:2]
-    shape = n_views, n_members, int(votes.codes.max()) + 1
-    row = np.arange(n_views * n_members).reshape(n_views, n_members, 1)
-    n_votes = np.bincount((row * shape[2] + named)[counts], minlength=int(np.prod(shape)))
-    n_asked = asked.sum(axis=2, keepdims=True)
-    shares = n_votes.reshape(shape) / np.maximum(n_asked, 1)
+    named = votes.named[:, members]
+    named[..., votes.codes[members[0]]] = 0
+    n_asked = neighbours.shape[2] - group[neighbours].sum(axis=2, keepdims=True)
     # What all other views say of the same member, as far as they say anything.
     weights = votes.weights[:, np.newaxis, np.newaxis] * (n_asked > 0)
+    said = named * (weights / np.maximum(n_asked, 1))
     weight_of_others = weights.sum(axis=0) - weights
-    others = (weights * shares).sum(axis=0) - weights * shares
+    others = said.sum(axis=0) - said
     others /= np.maximum(weight_of_others, 1e-9)
     weights *= weight_of_others > 1e-9
+    said *= weights > 0
     by_view = weights.sum(axis=1)
     if not by_view.any():
         return 1.0, 1.0  # nobody to ask, and so nothing that chance leaves
-    alike = (weights * shares * others).sum()
-    of_view, of_others = (weights * shares).sum(axis=1), (weights * others).sum(axis=1)
+    of_view, of_others = said.sum(axis=1), (weights * others).sum(axis=1)
     by_chance = (of_view * of_others / np.maximum(by_view, 1e-9)).sum()
+    alike = (said * others).sum()
     return float(alike / by_view.sum()), float(by_chance / by_view.sum())

@@ -117,7 +117,9 @@ class Signature:
         if self._features is None:
             residual = weights[asked]
         else:
-            residual = own - share - self._features[asked] @ weights
+            everybody = len(asked) == len(self._features)  # a copy of all would take longest
+            features = self._features if everybody else self._features[asked]
+            residual = own - share - features @ weights
         predicted: Floats = own - residual / self._leverage[asked, None]
         return predicted
 

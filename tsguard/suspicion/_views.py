@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import dct, idct
+from scipy.linalg import eigh
 
 from tsguard._random import global_generators_kept
 from tsguard._validation import Panel
@@ -152,19 +153,23 @@ def _principal(features: Embedding) -> Embedding:
     n_samples, n_features = centred.shape
     if n_features <= VIEW_DIM:
         return centred
-    if (
-        n_features < n_samples and n_features <= PRINCIPAL_LIMIT
-    ):  # the smaller of two equal problems
-        components: Embedding = np.linalg.eigh(centred.T @ centred)[1][:, -VIEW_DIM:]
-        reduced: Embedding = centred @ components
+    if n_features < min(n_samples, PRINCIPAL_LIMIT + 1):  # the smaller of two equal problems
+        reduced: Embedding = centred @ _leading(centred.T @ centred)[1]
         return reduced
     n_asked = min(n_samples, PRINCIPAL_LIMIT)
     some = centred[np.linspace(0, n_samples - 1, n_asked).astype(int)]
-    values, vectors = np.linalg.eigh(some @ some.T)
-    deviations = np.sqrt(np.maximum(values[-VIEW_DIM:], 0))
+    values, vectors = _leading(some @ some.T)
+    deviations = np.sqrt(np.maximum(values, 0))
     if n_asked == n_samples:
-        scores: Embedding = vectors[:, -VIEW_DIM:] * deviations
+        scores: Embedding = vectors * deviations
         return scores
-    directions = some.T @ (vectors[:, -VIEW_DIM:] / np.maximum(deviations, 1e-12))
+    directions = some.T @ (vectors / np.maximum(deviations, 1e-12))
     reduced = centred @ directions
     return reduced
+
+
+def _leading(symmetric: Embedding) -> tuple[Embedding, Embedding]:
+    """Return the ``VIEW_DIM`` largest eigenvalues, if there are as many, and their vectors."""
+    size = len(symmetric)
+    values, vectors = eigh(symmetric, subset_by_index=(max(0, size - VIEW_DIM), size - 1))
+    return values, vectors

@@ -58,6 +58,16 @@ class Votes:
         mask: Mask = self.contradiction > 0
         return mask
 
+    @cached_property
+    def named(self) -> NDArray[np.uint8]:
+        """How many neighbours of each class a sample has, (n_views, n_samples, n_classes)."""
+        shape = (*self.neighbours.shape[:2], int(self.codes.max()) + 1)
+        named = np.zeros(shape, np.uint8)
+        rows = np.ix_(np.arange(shape[0]), np.arange(shape[1]))
+        for place in range(self.neighbours.shape[2]):
+            named[(*rows, self.codes[self.neighbours[..., place]])] += 1
+        return named
+
     @property
     def few_values(self) -> float:
         """The log of how many times fewer values than ``FEW_VALUES`` a sample has, 0 if more."""
