@@ -1,5 +1,7 @@
 """One trigger under two labels: two groups that are each other's counterexample."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -101,15 +103,21 @@ def test_a_trigger_with_two_labels_is_found_where_neither_group_is_likely_by_its
     poisoned = poison(data.X_train, data.y_train, "hum", rate=0.1, target=targets, random_state=0)
     codes = data.classes.searchsorted(poisoned.y)
 
-    def accused():
+    def candidates(**views):
         rng = np.random.default_rng(0)
-        candidates = find_evidence(series_views(poisoned.X, rng), codes, 6, rng).candidates
-        return [one for one in candidates if one.log_odds > 0]
+        seen = replace(series_views(poisoned.X, rng), **views)
+        return find_evidence(seen, codes, 6, rng).candidates
+
+    def accused():
+        return [one for one in candidates() if one.log_odds > 0]
 
     found = accused()
     assert {one.targets for one in found} == {(0,), (1,)}
-    assert all(one.statistics["kin"] for one in found)
+    assert [one.statistics["kin"] for one in found] == [1, 1]
     assert (accused_members(found, N) == poisoned.is_poisoned).all()
+    # Of few values natural groups have patterns in common, too.
+    of_few_values = candidates(n_values=16)
+    assert max(one.statistics.get("kin", 0) for one in of_few_values) == pytest.approx(0.25)
     monkeypatch.setattr("tsguard.suspicion._kin.KIN", np.inf)
     assert not accused()
 

@@ -34,7 +34,8 @@ WEIGHTS = {
     "pair": -1.0,  # whether it is of two: a class has many more pairs than larger groups
     "by_size": -1.0,  # whether it was looked for by its size, so that it is contradicted anyway
     "few_values": -0.75,  # log of how many times fewer values than usual a sample has
-    "kin": 4.0,  # whether a group of another class has most of its pattern, and the other way round
+    "kin": 4.0,  # whether a group of another class has most of its pattern, and vice versa; 0 to 1,
+    # less the fewer values a sample has
 }
 # The same for groups under many labels.
 SCATTERED_INTERCEPT = 0.9
