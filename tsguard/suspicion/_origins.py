@@ -39,7 +39,7 @@ def agreement_on_origins(group: Mask, votes: Votes, usual: float = USUAL_AGREEME
     alike, by_chance = _alike(group, votes)
     agreement = alike - by_chance - usual * (1 - by_chance)
     # Of few values all views see about the same, so that they agree anyway.
-    return float(np.clip(agreement, -MOST, MOST) * np.exp(-votes.few_values))
+    return float(np.clip(agreement, -MOST, MOST) * votes.differ)
 
 
 def usual_agreement(votes: Votes, accused: Mask) -> Floats:

@@ -218,8 +218,8 @@ class _Search:
         """Return a group, asked for together with one of another class that has its pattern."""
         groups = [one, *self._spread([one], other)]
         # Of few values all views see about the same, so natural groups have patterns in common too.
-        kin = float(np.exp(-self._votes.few_values))
-        return max((_known(group, kin=kin) for group in groups), key=lambda group: group.odds)
+        known = [_known(group, kin=self._votes.differ) for group in groups]
+        return max(known, key=lambda group: group.odds)
 
     def beyond(self, groups: list[Weighed], usual: Floats) -> list[Weighed]:
         """Return groups with views' agreement on them beyond what is usual in other classes."""

@@ -28,6 +28,8 @@ MIN_MEMBERS = 2  # what one sample alone has is no pattern
 YARDSTICK = 1000  # samples outside a class, at most, that say what is usual there
 ONE_DEVIATION = (0.16, 0.5, 0.84)  # quantiles one deviation below, at and above the middle
 
+Places = NDArray[np.intp] | slice  # of samples; a slice for all of them, whom nobody need copy
+
 
 class Signature:
     """Leave-one-out ridge regression of groups on features: one solve serves every group.
@@ -76,8 +78,8 @@ class Signature:
         ndarray of shape (n_samples, n_groups)
             In standard deviations of the samples outside the class; higher = more of it.
         """
-        everybody = np.arange(len(groups))
-        return self._scores(groups[in_class], in_class, everybody)
+        own = (groups & in_class[:, None]).astype(np.float64)
+        return self._scores(groups[in_class], in_class, slice(None), own)
 
     def inner_scores(self, groups: Mask, in_class: Mask) -> Floats:
         """Return the same for the members of the class alone, at a fraction of the cost.
@@ -91,35 +93,33 @@ class Signature:
         -------
         ndarray of shape (n_members, n_groups)
         """
-        return self._scores(groups, in_class, np.flatnonzero(in_class))
+        own = groups.astype(np.float64)
+        return self._scores(groups, in_class, np.flatnonzero(in_class), own)
 
-    def _scores(self, groups: Mask, in_class: Mask, asked: NDArray[np.intp]) -> Floats:
-        """Return the scores of the samples asked about; ``groups`` has the members' rows only."""
+    def _scores(self, groups: Mask, in_class: Mask, asked: Places, own: Floats) -> Floats:
+        """Return the scores of the samples asked about, whose indicator is ``own``.
+
+        ``groups`` has the members' rows only.
+        """
         members = np.flatnonzero(in_class)
         indicator = groups.astype(np.float64)
-        whole = np.zeros((len(asked), groups.shape[1]))
-        whole[np.searchsorted(asked, members)] = indicator
         solved = self._inverse if self._features is None else self._solution
         weights = solved[:, members] @ indicator
         share = indicator.sum(axis=0) / len(in_class)
         yardstick = self._order[~in_class[self._order]][:YARDSTICK]
         usual = self._predict(weights, share, yardstick, np.zeros((1, groups.shape[1])))
         low, middle, high = np.quantile(usual, ONE_DEVIATION, axis=0)
-        scores = self._predict(weights, share, asked, whole)
+        scores = self._predict(weights, share, asked, own)
         scores -= middle
         scores /= (high - low) / 2 + 1e-9
         return scores
 
-    def _predict(
-        self, weights: Floats, share: Floats, asked: NDArray[np.intp], own: Floats
-    ) -> Floats:
+    def _predict(self, weights: Floats, share: Floats, asked: Places, own: Floats) -> Floats:
         """Return what all other samples say of those asked about, whose indicator is ``own``."""
         if self._features is None:
             residual = weights[asked]
         else:
-            everybody = len(asked) == len(self._features)  # a copy of all would take longest
-            features = self._features if everybody else self._features[asked]
-            residual = own - share - features @ weights
+            residual = own - share - self._features[asked] @ weights
         predicted: Floats = own - residual / self._leverage[asked, None]
         return predicted
 

@@ -153,7 +153,8 @@ def _principal(features: Embedding) -> Embedding:
     n_samples, n_features = centred.shape
     if n_features <= VIEW_DIM:
         return centred
-    if n_features < min(n_samples, PRINCIPAL_LIMIT + 1):  # the smaller of two equal problems
+    # The smaller of two equal problems.
+    if n_features < n_samples and n_features <= PRINCIPAL_LIMIT:
         reduced: Embedding = centred @ _leading(centred.T @ centred)[1]
         return reduced
     n_asked = min(n_samples, PRINCIPAL_LIMIT)

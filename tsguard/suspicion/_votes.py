@@ -69,9 +69,14 @@ class Votes:
         return named
 
     @property
+    def differ(self) -> float:
+        """How far views differ, 0 to 1: of fewer than ``FEW_VALUES`` values, they hardly do."""
+        return min(1.0, self.n_values / FEW_VALUES)
+
+    @property
     def few_values(self) -> float:
         """The log of how many times fewer values than ``FEW_VALUES`` a sample has, 0 if more."""
-        return max(0.0, float(np.log(FEW_VALUES / self.n_values)))
+        return float(np.log(1 / self.differ))
 
 
 def collect_votes(
